@@ -1,0 +1,1 @@
+"""Quantisation-aware training of SPARTA networks and their export to ONNX."""

@@ -1,0 +1,1 @@
+"""The core in Amaranth HDL: one unit, one file, one contract."""

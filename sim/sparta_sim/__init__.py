@@ -1,0 +1,1 @@
+"""Measurement: co-simulation, cycle and energy models, synthesis, reports."""

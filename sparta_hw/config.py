@@ -1,0 +1,162 @@
+"""The one description of a core: the generator builds it, the compiler checks networks against it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from sparta_hw.errors import ConfigError
+
+__all__ = ["NAMED_CONFIGS", "CoreConfig", "load_config"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreConfig:
+    """Size of one core.
+
+    Parameters
+    ----------
+    name : str
+        Name in reports.
+    lanes : int
+        P, output channels computed at once, and multipliers of the attention unit; a power of two.
+    steps : int
+        S, time steps accumulated at once, 1 to 32.
+    line : int
+        L, entries in one line of the spike memory; a power of two, a multiple of ``lanes``.
+    acc_bits : int
+        Width of one accumulator (one lane, one step).
+    sum_bits : int
+        Width of a number recombined from its bit planes, and of a logit.
+    max_steps : int
+        Largest T, at most 32.
+    max_tokens, max_topk, max_features : int
+        Largest N, K and token width D. ``max_topk`` cells make the sorter.
+    spike_lines, weight_rows, layers : int
+        Depths of the spike, weight and program memories.
+    """
+
+    name: str
+    lanes: int = 16
+    steps: int = 8
+    line: int = 16
+    acc_bits: int = 18
+    sum_bits: int = 28
+    max_steps: int = 8
+    max_tokens: int = 64
+    max_topk: int = 64
+    max_features: int = 64
+    spike_lines: int = 1024
+    weight_rows: int = 1024
+    layers: int = 16
+
+    # Formats of the numerics contract, the same in every core (ARCHITECTURE.md, "Numbers").
+    weight_bits = 8
+    bias_bits = 24
+    membrane_bits = 16
+    tau_bits = 8
+    token_bits = 8
+    cue_frac = 3
+    score_bits = 12
+    score_frac = 4
+    table_bits = 11
+    gain_bits = 8
+    gain_frac = 6
+    pool_bits = 28
+    exp_bits = 12
+    reciprocal_bits = 7
+
+    def __post_init__(self) -> None:
+        for field in ("lanes", "line"):
+            value = getattr(self, field)
+            if value < 1 or value & (value - 1):
+                raise ConfigError(f"core {self.name!r}: {field} must be a power of two, not {value}")
+        if self.line % self.lanes:
+            raise ConfigError(
+                f"core {self.name!r}: line ({self.line}) must be a multiple of lanes ({self.lanes})"
+            )
+        limits = {
+            "lanes": (2, 256),
+            "line": (2, 256),
+            "steps": (1, 32),
+            "max_steps": (1, 32),
+            "max_tokens": (1, 1024),
+            "max_topk": (1, self.max_tokens),
+            "max_features": (1, 4096),
+            "spike_lines": (2, 1 << 16),
+            "weight_rows": (2, 1 << 20),
+            "layers": (2, 256),
+            "acc_bits": (9, 32),
+            "sum_bits": (16, 48),
+        }
+        for field, (low, high) in limits.items():
+            value = getattr(self, field)
+            if not low <= value <= high:
+                raise ConfigError(f"core {self.name!r}: {field} must be {low} to {high}, not {value}")
+
+    @property
+    def header_rows(self) -> int:
+        """Weight rows before a tile's weights: its biases, thresholds and leaks, 8 bits a row."""
+        return (self.bias_bits + self.membrane_bits + self.tau_bits) // self.weight_bits
+
+    @property
+    def silent_cue(self) -> int:
+        """Largest value of a cue on its grid: T of the longest spike word."""
+        return self.max_steps << self.cue_frac
+
+    @property
+    def digest(self) -> int:
+        """32 bits that tell one configuration from another; programs carry it, cores answer with it."""
+        text = json.dumps({k: v for k, v in asdict(self).items() if k != "name"}, sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+    def groups(self, steps: int) -> int:
+        """Lines that hold ``steps`` time steps (or bit planes) of the same entries."""
+        return -(-steps // self.steps)
+
+    def to_json(self) -> str:
+        """The configuration as JSON text, as :func:`load_config` reads it."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+NAMED_CONFIGS = {
+    config.name: config
+    for config in (
+        CoreConfig(name="digits"),
+        CoreConfig(
+            name="tiny",
+            lanes=4,
+            steps=4,
+            line=8,
+            max_tokens=16,
+            max_topk=16,
+            max_features=16,
+            spike_lines=1024,
+            weight_rows=1024,
+        ),
+    )
+}
+
+
+def load_config(source: str) -> CoreConfig:
+    """A core configuration by name, or from a JSON file.
+
+    Raises
+    ------
+    ConfigError
+        The name is unknown, or the file has a field that no core has.
+    """
+    if source in NAMED_CONFIGS:
+        return NAMED_CONFIGS[source]
+    path = Path(source)
+    if not path.is_file():
+        names = ", ".join(sorted(NAMED_CONFIGS))
+        raise ConfigError(f"no core configuration {source!r}: name one of {names}, or a JSON file")
+    try:
+        values = json.loads(path.read_text())
+        unknown = set(values) - {field.name for field in fields(CoreConfig)}
+        if unknown:
+            raise ConfigError(f"{path}: unknown field {sorted(unknown)[0]!r} in a core configuration")
+        return CoreConfig(**values)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: not a core configuration: {error}") from error
