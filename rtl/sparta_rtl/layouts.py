@@ -19,14 +19,15 @@ def descriptor_layout(op: Op) -> data.StructLayout:
 def spike_item_layout(config: CoreConfig) -> data.StructLayout:
     """P neurons' spikes of one step group, on their way to the spike memory and the cue unit.
 
-    line : row of the spike memory;  segment : which P entries of it;  position : token index;
-    first_tile : channel 0 is among them;  last_group : their words are complete;
+    line : row of the spike memory;  segment : which P entries of it;  position : token index;  tile : channels
+    tile * P and up;  first_tile : channel 0 is among them;  last_group : their words are complete;
     words : lane-major, S bits a lane, bit s = step s of the group, zero beyond T.
     """
     return data.StructLayout({
         "line": unsigned(16),
         "segment": range(max(config.line // config.lanes, 2)),
         "position": unsigned(24),
+        "tile": unsigned(10),
         "first_tile": 1,
         "last_group": 1,
         "words": data.ArrayLayout(unsigned(config.steps), config.lanes),

@@ -1,0 +1,231 @@
+"""The host port: AXI4-Lite registers, and the loader of memories and input spikes."""
+
+from enum import IntEnum
+
+from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import DESCRIPTOR_WORDS
+from sparta_rtl.memory import ReadPort, WritePort
+
+__all__ = ["ADDRESS_BITS", "AxiLite", "HostPort", "LoadTarget", "Register"]
+
+ADDRESS_BITS = 12
+CORE_ID = 0x41525053
+TABLE_BITS = 64
+
+
+class Register(IntEnum):
+    """Byte addresses of the 32-bit registers; their meaning is in docs/host.md."""
+
+    ID = 0x00
+    CONFIG = 0x04
+    CONTROL = 0x08
+    STATUS = 0x0C
+    K = 0x10
+    LOAD_TARGET = 0x14
+    LOAD_ROW = 0x18
+    LOAD_DATA = 0x1C
+    CYCLES = 0x20
+    COUNTER_LAYER = 0x24
+    COUNTER_CYCLES = 0x28
+    COUNTER_ENTRIES = 0x2C
+
+
+class LoadTarget(IntEnum):
+    """Memories that LOAD_DATA writes."""
+
+    PROGRAM = 0
+    WEIGHTS = 1
+    TABLES = 2
+
+
+class AxiLite(wiring.Signature):
+    """AXI4-Lite, 32-bit data, as its master sees it (Arm IHI 0022)."""
+
+    def __init__(self) -> None:
+        super().__init__({
+            "awaddr": Out(ADDRESS_BITS),
+            "awvalid": Out(1),
+            "awready": In(1),
+            "wdata": Out(32),
+            "wstrb": Out(4),
+            "wvalid": Out(1),
+            "wready": In(1),
+            "bresp": In(2),
+            "bvalid": In(1),
+            "bready": Out(1),
+            "araddr": Out(ADDRESS_BITS),
+            "arvalid": Out(1),
+            "arready": In(1),
+            "rdata": In(32),
+            "rresp": In(2),
+            "rvalid": In(1),
+            "rready": Out(1),
+        })
+
+
+class HostPort(wiring.Component):
+    """Registers, memory loading and input lines.
+
+    Writes act on whole registers (byte strobes are ignored). A register write takes effect in the cycle after the
+    one in which address and data are both valid; a read answers two cycles after its address.
+
+    Members
+    -------
+    axil : In(AxiLite())
+    spikes : In(stream.Signature(32))
+        Input lines, lowest word first.
+    program, weights, tables : Out(WritePort)
+        Memories to load.
+    line : Out(WritePort(spike_lines, L * S, L // P))
+        Input region, from line 0 on.
+    start, abort : Out(1)
+        One-cycle commands.
+    busy, topk_clamped, finished : In(1)
+    topk : Out(16)
+    cycles : In(32)
+    counter_cycles, counter_entries : Out(ReadPort(layers, 32))
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        line_bits = config.line * config.steps
+        super().__init__({
+            "axil": In(AxiLite()),
+            "spikes": In(stream.Signature(32)),
+            "program": Out(WritePort(config.layers * DESCRIPTOR_WORDS, 32)),
+            "weights": Out(WritePort(config.weight_rows, config.lanes * config.weight_bits)),
+            "tables": Out(WritePort(config.silent_cue + 1, TABLE_BITS)),
+            "line": Out(WritePort(config.spike_lines, line_bits, config.line // config.lanes)),
+            "start": Out(1),
+            "abort": Out(1),
+            "busy": In(1),
+            "finished": In(1),
+            "topk": Out(16),
+            "topk_clamped": In(1),
+            "cycles": In(32),
+            "counter_cycles": Out(ReadPort(config.layers, 32)),
+            "counter_entries": Out(ReadPort(config.layers, 32)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        write_address, write_data, write_now = self._axi_writes(m)
+        self._registers(m, write_address, write_data, write_now)
+        self._loader(m, write_address, write_data, write_now)
+        self._axi_reads(m)
+        self._input_lines(m)
+        return m
+
+    def _axi_writes(self, m: Module) -> tuple[Signal, Signal, Signal]:
+        axil = self.axil
+        address, value, now = Signal(ADDRESS_BITS), Signal(32), Signal()
+        take = Signal()
+        m.d.comb += [
+            take.eq(axil.awvalid & axil.wvalid & ~axil.bvalid),
+            axil.awready.eq(take),
+            axil.wready.eq(take),
+        ]
+        m.d.sync += now.eq(take)
+        with m.If(take):
+            m.d.sync += [address.eq(axil.awaddr), value.eq(axil.wdata), axil.bvalid.eq(1)]
+        with m.Elif(axil.bready):
+            m.d.sync += axil.bvalid.eq(0)
+        return address, value, now
+
+    def _registers(self, m: Module, address: Signal, value: Signal, now: Signal) -> None:
+        m.d.comb += [
+            self.start.eq(now & (address == Register.CONTROL) & value[0] & ~self.busy),
+            self.abort.eq(now & (address == Register.CONTROL) & value[1]),
+        ]
+        with m.If(now & (address == Register.K)):
+            m.d.sync += self.topk.eq(value)
+        with m.If(now & (address == Register.COUNTER_LAYER)):
+            m.d.sync += [self.counter_cycles.addr.eq(value), self.counter_entries.addr.eq(value)]
+        m.d.comb += [self.counter_cycles.en.eq(1), self.counter_entries.en.eq(1)]
+
+    def _loader(self, m: Module, address: Signal, value: Signal, now: Signal) -> None:
+        target, row, word = Signal(2), Signal(20), Signal(range(256))
+        collected = Signal(max(self._config.lanes * self._config.weight_bits, TABLE_BITS))
+        with m.If(now & (address == Register.LOAD_TARGET)):
+            m.d.sync += [target.eq(value), word.eq(0)]
+        with m.If(now & (address == Register.LOAD_ROW)):
+            m.d.sync += [row.eq(value), word.eq(0)]
+        written = Signal()
+        m.d.sync += written.eq(0)
+        ports = {LoadTarget.WEIGHTS: self.weights, LoadTarget.TABLES: self.tables}
+        with m.If(now & (address == Register.LOAD_DATA)):
+            m.d.sync += word.eq(word + 1)
+            with m.Switch(target):
+                with m.Case(LoadTarget.PROGRAM):
+                    with m.If(word == DESCRIPTOR_WORDS - 1):
+                        m.d.sync += [word.eq(0), row.eq(row + 1)]
+                for kind, port in ports.items():
+                    last = -(-len(port.data) // 32) - 1
+                    with m.Case(kind):
+                        for n in range(last + 1):
+                            with m.If(word == n):
+                                m.d.sync += collected[32 * n : 32 * n + 32].eq(value)
+                        with m.If(word == last):
+                            m.d.sync += [word.eq(0), written.eq(1)]
+        m.d.comb += [
+            self.program.en.eq(now & (address == Register.LOAD_DATA) & (target == LoadTarget.PROGRAM)),
+            self.program.addr.eq(Cat(word[:4], row)),
+            self.program.data.eq(value),
+        ]
+        for kind, port in ports.items():
+            m.d.comb += [
+                port.en.eq(written & (target == kind)),
+                port.addr.eq(row),
+                port.data.eq(collected),
+            ]
+        with m.If(written):
+            m.d.sync += row.eq(row + 1)
+
+    def _axi_reads(self, m: Module) -> None:
+        axil, address, pending = self.axil, Signal(ADDRESS_BITS), Signal()
+        m.d.comb += axil.arready.eq(~pending & ~axil.rvalid)
+        with m.If(axil.arvalid & axil.arready):
+            m.d.sync += [address.eq(axil.araddr), pending.eq(1)]
+        values = {
+            Register.ID: CORE_ID,
+            Register.CONFIG: self._config.digest,
+            Register.STATUS: Cat(self.busy, self.topk_clamped),
+            Register.K: self.topk,
+            Register.CYCLES: self.cycles,
+            Register.COUNTER_CYCLES: self.counter_cycles.data,
+            Register.COUNTER_ENTRIES: self.counter_entries.data,
+        }
+        with m.If(pending):
+            m.d.sync += [pending.eq(0), axil.rvalid.eq(1), axil.rdata.eq(0)]
+            with m.Switch(address):
+                for register, content in values.items():
+                    with m.Case(register):
+                        m.d.sync += axil.rdata.eq(content)
+        with m.Elif(axil.rready):
+            m.d.sync += axil.rvalid.eq(0)
+
+    def _input_lines(self, m: Module) -> None:
+        words = -(-len(self.line.data) // 32)
+        word = Signal(range(max(words, 2)))
+        earlier = [Signal(unsigned(32), name=f"input{n}") for n in range(words - 1)]
+        row = Signal.like(self.line.addr)
+        m.d.comb += [
+            self.spikes.ready.eq(~self.busy & ~self.start),
+            self.line.addr.eq(row),
+            self.line.data.eq(Cat(*earlier, self.spikes.payload)),
+        ]
+        with m.If(self.spikes.valid & self.spikes.ready):
+            for n, signal in enumerate(earlier):
+                with m.If(word == n):
+                    m.d.sync += signal.eq(self.spikes.payload)
+            with m.If(word == words - 1):
+                m.d.comb += self.line.en.eq(~0)
+                m.d.sync += [word.eq(0), row.eq(row + 1)]
+            with m.Else():
+                m.d.sync += word.eq(word + 1)
+        with m.If(self.finished | self.abort):
+            m.d.sync += [row.eq(0), word.eq(0)]

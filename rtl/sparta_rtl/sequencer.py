@@ -1,0 +1,137 @@
+"""The sequencer: fetches one descriptor after the other and lets its unit run."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import DESCRIPTOR_BITS, DESCRIPTOR_WORDS, FIELDS, Op
+from sparta_rtl.layouts import descriptor_layout
+from sparta_rtl.memory import ReadPort, WritePort
+
+__all__ = ["FETCH_CYCLES", "UNIT_OPS", "Sequencer"]
+
+FETCH_CYCLES = DESCRIPTOR_WORDS + 2
+"""Cycles between one unit's ``done`` (or the start of the inference) and the next descriptor's ``start``."""
+
+UNIT_OPS = tuple(op for op in Op if op is not Op.END)
+"""Descriptors that a unit executes; bit ``op - 1`` of ``starts`` and ``dones``."""
+
+
+class Sequencer(wiring.Component):
+    """Executes the program in order.
+
+    With u(i) the cycles of unit i from its start to its done, an inference of n descriptors takes
+    ``sum(u(i)) + n * FETCH_CYCLES + FETCH_CYCLES`` cycles (the last term fetches END), plus the cycles in which
+    ``hold`` postpones a start.
+
+    Members
+    -------
+    start : In(1)
+        Begin an inference with descriptor 0.
+    hold : In(1)
+        A unit still works in the background; the next start, or the end, waits.
+    program : Out(ReadPort(layers * 16, 32))
+    descriptor : Out(512)
+        The descriptor in progress, stable from its start to its done.
+    starts, dones : Out, In (one bit per op of ``UNIT_OPS``)
+    busy : Out(1)
+    done : Out(1)
+        One cycle, when END was reached.
+    topk, topk_request, topk_clamped : Out, In, Out
+        Tokens that attend: the request, limited to 1 .. N of the network and to the core's largest K.
+    layer, layer_busy : Out(range(layers)), Out(1)
+        Index of the descriptor, and whether its unit runs.
+    cycles : Out(32)
+        Cycles of this inference so far; kept when it has ended.
+    counter : Out(WritePort(layers, 32))
+        Each descriptor's cycles, written at its done.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        super().__init__({
+            "start": In(1),
+            "hold": In(1),
+            "program": Out(ReadPort(config.layers * DESCRIPTOR_WORDS, 32)),
+            "descriptor": Out(DESCRIPTOR_BITS),
+            "starts": Out(len(UNIT_OPS)),
+            "dones": In(len(UNIT_OPS)),
+            "busy": Out(1),
+            "done": Out(1),
+            "topk_request": In(16),
+            "topk": Out(range(config.max_topk + 1)),
+            "topk_clamped": Out(1),
+            "layer": Out(range(config.layers)),
+            "layer_busy": Out(1),
+            "cycles": Out(32),
+            "counter": Out(WritePort(config.layers, 32)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        used_words = -(-max(sum(field.bits for field in fields) for fields in FIELDS.values()) // 32)
+        words = [Signal(32, name=f"word{n}") for n in range(used_words)]
+        word = Signal(range(DESCRIPTOR_WORDS + 1))
+        elapsed = Signal(32)
+        op = self.descriptor[:8]
+        selection = Signal(descriptor_layout(Op.SELECT))
+        limit = Signal(unsigned(16))
+        m.d.comb += [
+            self.descriptor.eq(Cat(words)),
+            selection.eq(self.descriptor),
+            self.program.en.eq(1),
+            self.program.addr.eq(Cat(word[:4], self.layer)),
+            self.counter.addr.eq(self.layer),
+            self.counter.data.eq(elapsed),
+            limit.eq(Mux(selection.tokens < self._config.max_topk, selection.tokens, self._config.max_topk)),
+        ]
+        with m.If(self.busy):
+            m.d.sync += self.cycles.eq(self.cycles + 1)
+        m.d.sync += elapsed.eq(elapsed + 1)
+
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.start):
+                    m.d.sync += [
+                        self.busy.eq(1),
+                        self.layer.eq(0),
+                        self.cycles.eq(0),
+                        self.topk_clamped.eq(0),
+                        word.eq(0),
+                    ]
+                    m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.sync += word.eq(word + 1)
+                with m.If(word != 0):
+                    m.d.sync += Array(words[n] if n < used_words else Signal(32) for n in range(DESCRIPTOR_WORDS))[
+                        word[:4] - 1
+                    ].eq(self.program.data)
+                with m.If(word == DESCRIPTOR_WORDS):
+                    m.next = "DISPATCH"
+            with m.State("DISPATCH"):
+                with m.If(self.hold):
+                    pass
+                with m.Elif(op == Op.END):
+                    m.d.comb += self.done.eq(1)
+                    m.d.sync += self.busy.eq(0)
+                    m.next = "IDLE"
+                with m.Else():
+                    m.d.comb += self.starts.eq(Cat(op == kind for kind in UNIT_OPS))
+                    m.d.sync += elapsed.eq(1)
+                    m.next = "RUN"
+            with m.State("RUN"):
+                m.d.comb += self.layer_busy.eq(1)
+                with m.If((self.dones & Cat(op == kind for kind in UNIT_OPS)).any()):
+                    m.d.comb += self.counter.en.eq(1)
+                    m.d.sync += [self.layer.eq(self.layer + 1), word.eq(0)]
+                    m.next = "FETCH"
+
+        with m.If(self.starts[UNIT_OPS.index(Op.SELECT)]):
+            with m.If(self.topk_request == 0):
+                m.d.sync += [self.topk.eq(1), self.topk_clamped.eq(1)]
+            with m.Elif(self.topk_request > limit):
+                m.d.sync += [self.topk.eq(limit), self.topk_clamped.eq(1)]
+            with m.Else():
+                m.d.sync += self.topk.eq(self.topk_request)
+        return m
