@@ -29,8 +29,8 @@ def content_key(parts: Iterable[str]) -> str:
 def build_once(target: Path, build: Callable[[Path], Path]) -> Path:
     """``target``, made by ``build`` unless it is there.
 
-    ``build(folder)`` works in a temporary folder and returns the file it made, which is renamed into place in one
-    step: concurrent builds and interrupted ones never leave half a file.
+    ``build(folder)`` works in a temporary folder and returns the file it made, which is renamed into place in
+    one step: concurrent builds and interrupted ones never leave half a file.
     """
     if target.exists():
         return target

@@ -15,7 +15,17 @@ __all__ = ["FLAGS", "build_library", "library_key", "make_flags", "verilator_bin
 TOP = "sparta_core"
 HARNESS = Path(__file__).with_name("harness.cpp")
 
-FLAGS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-WIDTH")
+FLAGS = (
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--noassert",
+    "-Wno-fatal",
+    "-Wno-lint",
+    "-Wno-WIDTH",
+)
 """Verilator options of every build; warnings about style in generated Verilog tell a user nothing."""
 
 OPTIMISE = ("OPT_FAST=-O3", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")
@@ -44,7 +54,8 @@ def _tool(names: tuple[str, ...], purpose: str, package: str) -> str:
         if found:
             return found
     raise SpartaError(
-        f"co-simulation needs {purpose} and found none of {', '.join(names)}: install it, e.g. apt install {package}"
+        f"co-simulation needs {purpose} and found none of {', '.join(names)}: install it, e.g."
+        f" apt install {package}"
     )
 
 
@@ -100,7 +111,11 @@ def build_library(verilog: str, wave: str | None = None) -> Path:
     key = library_key(verilog, HARNESS.read_text(), wave)
 
     def build(folder: Path) -> Path:
-        print(f"building the simulator {key[:8]} (once for a core, about half a minute) ...", file=sys.stderr, flush=True)
+        print(
+            f"building the simulator {key[:8]} (once for a core, about half a minute) ...",
+            file=sys.stderr,
+            flush=True,
+        )
         return _build(verilog, wave, tools, folder)
 
     return build_once(cache_dir() / "verilator" / f"core-{key}.so", build)
@@ -119,9 +134,9 @@ def _build(verilog: str, wave: str | None, tools: Path, folder: Path) -> Path:
     ]  # fmt: skip
     environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"}
     _run(verilate, folder, environment)
-    jobs = f"-j{os.cpu_count() or 1}"
+    variables = [f"CXX={compiler()}", f"LINK={compiler()}", *make_flags(), *OPTIMISE]
     _run(
-        [make, "-s", jobs, "-C", "obj", "-f", f"V{TOP}.mk", f"CXX={compiler()}", f"LINK={compiler()}", *make_flags(), *OPTIMISE],
+        [make, "-s", f"-j{os.cpu_count() or 1}", "-C", "obj", "-f", f"V{TOP}.mk", *variables],
         folder,
         environment,
     )
@@ -130,7 +145,13 @@ def _build(verilog: str, wave: str | None, tools: Path, folder: Path) -> Path:
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
     result = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     if result.returncode:
         lines = result.stdout.strip().splitlines()

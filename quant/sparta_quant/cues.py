@@ -1,0 +1,63 @@
+"""Temporal cues of tokens (paper STEN: first spike, inter-spike interval, burst; and firing rate)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sparta_hw.config import CoreConfig
+from sparta_quant.grid import floor_ste
+
+__all__ = ["Cues", "SpikeCues"]
+
+
+class Cues(NamedTuple):
+    """Four cues, each (batch, N), in time steps or spikes, 0 to T."""
+
+    first: Tensor
+    interval: Tensor
+    burst: Tensor
+    rate: Tensor
+
+
+class SpikeCues(nn.Module):
+    """Cues of each token over its C channels (ARCHITECTURE.md "Cues"), floored to ``2**-3``.
+
+    ``first`` is the mean step of the first spike (T of a silent neuron), ``rate`` the mean number of spikes,
+    ``burst`` the mean number of intervals of one step, ``interval`` the sum of last - first over the sum of
+    gaps (T without gaps).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exact = True
+
+    def forward(self, spikes: Tensor) -> Cues:
+        """Cues of spikes (T, batch, C, H, W); tokens are the positions, row by row."""
+        steps, channels = spikes.shape[0], spikes.shape[2]
+        train = spikes.flatten(3)
+        count = train.sum(0)
+        lead = _silent_steps(train)
+        tail = _silent_steps(train.flip(0))
+        span = torch.where(count > 0, steps - 1 - tail - lead, 0).sum(1)
+        gaps = torch.relu(count - 1).sum(1)
+        burst = (train[1:] * train[:-1]).sum((0, 2))
+        return Cues(
+            first=self._to_grid(lead.sum(1) / channels),
+            interval=torch.where(gaps > 0, self._to_grid(span / gaps.clamp(min=1)), float(steps)),
+            burst=self._to_grid(burst / channels),
+            rate=self._to_grid(count.sum(1) / channels),
+        )
+
+    def _to_grid(self, cue: Tensor) -> Tensor:
+        return floor_ste(cue, CoreConfig.cue_frac) if self.exact else cue
+
+
+def _silent_steps(train: Tensor) -> Tensor:
+    """Steps before the first spike along axis 0; its length where there is none."""
+    silent = torch.ones_like(train[0])
+    steps = torch.zeros_like(train[0])
+    for spikes in train:
+        silent = silent * (1 - spikes)
+        steps = steps + silent
+    return steps

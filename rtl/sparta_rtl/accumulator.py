@@ -1,0 +1,89 @@
+"""The accumulators: P lanes times S steps, and the finished sums of the group before."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from sparta_hw.config import CoreConfig
+from sparta_rtl.issue import entry_layout
+
+__all__ = ["Accumulators", "sums_layout"]
+
+
+def sums_layout(config: CoreConfig) -> data.ArrayLayout:
+    """Sums of one position and group: ``sums[lane][step]``, signed ``acc_bits``."""
+    return data.ArrayLayout(data.ArrayLayout(signed(config.acc_bits), config.steps), config.lanes)
+
+
+class Accumulators(wiring.Component):
+    """``acc[lane][step] += weight[lane]`` where the entry's bit of that step is set.
+
+    Members
+    -------
+    valid, entry : In(1), In(entry_layout(config))
+        In the cycle that reads the entry's weight row.
+    weights : In(lanes * 8)
+        The row, one cycle later.
+    sums : Out(sums_layout(config))
+        Sums of the last finished group, valid while ``full``.
+    full, final : Out(1), Out(1)
+        ``sums`` has not been taken;  it is the last one of the tile.
+    taken : In(1)
+        ``sums`` has been read for the last time.
+
+    Latency and throughput: one entry a cycle; ``full`` rises three cycles after the group's last entry came in, and
+    the next group accumulates meanwhile. Whoever sends entries sees to it that a group's end finds ``full`` low.
+    """
+
+    valid: Signal
+    entry: data.View
+    weights: Signal
+    sums: data.View
+    full: Signal
+    final: Signal
+    taken: Signal
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        super().__init__({
+            "valid": In(1),
+            "entry": In(entry_layout(config)),
+            "weights": In(config.lanes * config.weight_bits),
+            "sums": Out(sums_layout(config)),
+            "full": Out(1),
+            "final": Out(1),
+            "taken": In(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        fetched, entry = Signal(entry_layout(config)), Signal(entry_layout(config))
+        fetched_valid, valid = Signal(), Signal()
+        row = Signal(data.ArrayLayout(signed(config.weight_bits), config.lanes))
+        m.d.sync += [
+            fetched_valid.eq(self.valid),
+            fetched.eq(self.entry),
+            valid.eq(fetched_valid),
+            entry.eq(fetched),
+        ]
+        with m.If(fetched.read):
+            m.d.sync += row.eq(self.weights)
+
+        end = Signal()
+        m.d.comb += end.eq(valid & entry.end)
+        for lane in range(config.lanes):
+            for step in range(config.steps):
+                total = Signal(signed(config.acc_bits), name=f"acc_{lane}_{step}")
+                added = Signal(signed(config.acc_bits), name=f"added_{lane}_{step}")
+                m.d.comb += added.eq(total + Mux(entry.steps[step], row[lane], 0))
+                with m.If(end):
+                    m.d.sync += [total.eq(0), self.sums[lane][step].eq(added)]
+                with m.Elif(valid):
+                    m.d.sync += total.eq(added)
+
+        with m.If(end):
+            m.d.sync += [self.full.eq(1), self.final.eq(entry.final)]
+        with m.Elif(self.taken):
+            m.d.sync += self.full.eq(0)
+        return m

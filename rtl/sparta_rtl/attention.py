@@ -1,0 +1,195 @@
+"""Sparse attention among the K selected tokens: the unit, and its arithmetic as a NumPy function."""
+
+import numpy as np
+from amaranth.hdl import Array, Module, Shape, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Op
+from sparta_hw.numerics import EXP_TABLE, RECIPROCAL_TABLE
+from sparta_rtl.layouts import descriptor_layout
+from sparta_rtl.memory import BlockRam, ReadPort, WritePort
+from sparta_rtl.normalise import Normaliser
+from sparta_rtl.similarity import SimilarityPass
+from sparta_rtl.softmax import MixPass
+
+__all__ = ["AttentionUnit", "attend", "attention_layout"]
+
+IntArray = NDArray[np.int64]
+
+_COMPARE_LATENCY = 12
+"""Cycles, at most, from a freed slot to the next row's maximum, besides K * chunks."""
+
+
+def attend(query: IntArray, key: IntArray, value: IntArray, scores: IntArray, shift: int) -> IntArray:
+    """Base-2 softmax attention in integers ("Sparse attention" of ARCHITECTURE.md; paper MSP and SC).
+
+    Parameters
+    ----------
+    query, key, value : int array (K, D)
+        s8, in rank order.
+    scores : int array (K,)
+        Token scores s12.4 in rank order.
+    shift : int
+        Right shift of a dot product onto the score grid.
+
+    Returns
+    -------
+    int array (K, D)
+        s8, on the grid of ``value``.
+    """
+    z = np.clip((query @ key.T >> shift) + scores, -2048, 2047)
+    distance = z.max(axis=1, keepdims=True) - z
+    weight = np.array(EXP_TABLE)[distance & 15] >> np.minimum(distance >> 4, 15)
+    total = weight.sum(axis=1, keepdims=True)
+    exponent = np.frexp(total.astype(np.float64))[1].astype(np.int64) - 1
+    reciprocal = np.array(RECIPROCAL_TABLE)[((total << 7) >> exponent) - 128]
+    return np.clip((weight @ value * reciprocal) >> (exponent + 8), -128, 127)
+
+
+def attention_layout(config: CoreConfig) -> data.StructLayout:
+    """One attention value: rank of its token, feature = chunk * P + lane, and the value s8."""
+    features = config.lanes * -(-config.max_features // config.lanes)
+    return data.StructLayout(
+        {
+            "rank": Shape.cast(range(config.max_topk)),
+            "feature": Shape.cast(range(features)),
+            "value": signed(config.weight_bits),
+        }
+    )
+
+
+class AttentionUnit(wiring.Component):
+    """Sparse attention with 2 P multipliers: while one row is mixed, the next ones are compared.
+
+    Hardware of :func:`attend`. A memory holds the similarities of some rows on their way to the exponentials;
+    a finished chunk of P sums is divided lane by lane while the next one is mixed::
+
+        cycles = K * chunks + K * chunks * max(K, P) + min(K, P) + ceil(log4 P) + 21
+
+    when ``o`` never stalls (``sparta_sim/cycles/attention.py``): the first row's similarities, then K rows of
+    ``chunks`` chunks that take K cycles each, or P where division is slower, and the pipeline.
+
+    Parameters
+    ----------
+    config : CoreConfig
+        Size of the core.
+
+    Members
+    -------
+    start : In(1)
+        Begin; queries, keys, values and scores are in their memories.
+    done : Out(1)
+        The last result has been accepted.
+    layer : In(descriptor_layout(Op.ATTEND))
+        ``chunks`` and ``shift``; stable while busy.
+    topk : In(range(max_topk + 1))
+        K, at least 1; stable while busy.
+    scores : Out(ReadPort(max_topk, 12))
+        Token list, rank -> score (two's complement).
+    query, key, value : In(WritePort(rows, lanes * 8))
+        Memories of the unit, row = rank * chunks + chunk; not written while busy.
+    o : Out(stream.Signature(attention_layout(config)))
+        All K * chunks * P values in rank, feature order.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        self._rows = config.max_topk * -(-config.max_features // config.lanes)
+        token = WritePort(self._rows, config.lanes * config.weight_bits)
+        super().__init__(
+            {
+                "start": In(1),
+                "done": Out(1),
+                "layer": In(descriptor_layout(Op.ATTEND)),
+                "topk": In(range(config.max_topk + 1)),
+                "scores": Out(ReadPort(config.max_topk, config.score_bits)),
+                "query": In(token),
+                "key": In(token),
+                "value": In(token),
+                "o": Out(stream.Signature(attention_layout(config))),
+            }
+        )
+
+    @property
+    def slots(self) -> int:
+        """Rows of similarities kept, so that mixing (P cycles a row, or more) never waits for comparing."""
+        slots = 4
+        while (slots - 2) * self._config.lanes < _COMPARE_LATENCY:
+            slots *= 2
+        return slots
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, slots = self._config, self.slots
+        m.submodules.compare = compare = SimilarityPass(config, self._rows, slots)
+        m.submodules.mix = mix = MixPass(config, self._rows, slots)
+        m.submodules.normalise = normalise = Normaliser(config)
+        m.submodules.similarity = similarity = BlockRam(compare.similarity_rows, config.score_bits)
+        for name, reader in (("query", compare), ("key", compare), ("value", mix)):
+            m.submodules[name] = memory = BlockRam(self._rows, config.lanes * config.weight_bits)
+            wiring.connect(m, wiring.flipped(getattr(self, name)), memory.write)
+            wiring.connect(m, getattr(reader, name), memory.read)
+        wiring.connect(m, compare.scores, wiring.flipped(self.scores))
+        wiring.connect(m, compare.similarity, similarity.write)
+        wiring.connect(m, mix.similarity, similarity.read)
+        wiring.connect(m, mix.o, normalise.i)
+        m.d.comb += [
+            compare.start.eq(self.start),
+            compare.chunks.eq(self.layer.chunks),
+            compare.shift.eq(self.layer.shift),
+            compare.topk.eq(self.topk),
+            compare.freed.eq(mix.rows.valid & mix.rows.ready),
+            mix.start.eq(self.start),
+            mix.chunks.eq(self.layer.chunks),
+            mix.topk.eq(self.topk),
+        ]
+        self._queue(m, compare.rows, mix.rows)
+        self._number(m, normalise.o)
+        return m
+
+    def _queue(self, m: Module, i: stream.Interface, o: stream.Interface) -> None:
+        """Hold the maxima of rows that are compared and not yet mixed, at most one a slot."""
+        maxima = Array(Signal.like(i.payload, name=f"maximum_{slot}") for slot in range(self.slots))
+        newest, oldest, level = (
+            Signal(range(self.slots)),
+            Signal(range(self.slots)),
+            Signal(range(self.slots + 1)),
+        )
+        taken = Signal()
+        m.d.comb += [o.valid.eq(level != 0), o.payload.eq(maxima[oldest]), taken.eq(o.valid & o.ready)]
+        m.d.sync += [
+            newest.eq(newest + i.valid),
+            oldest.eq(oldest + taken),
+            level.eq(level + i.valid - taken),
+        ]
+        with m.If(i.valid):
+            m.d.sync += maxima[newest].eq(i.payload)
+
+    def _number(self, m: Module, values: stream.Interface) -> None:
+        """Give each value its rank and feature; done after the last one."""
+        config = self._config
+        rank, feature = Signal.like(self.o.payload.rank), Signal.like(self.o.payload.feature)
+        last_rank, last_feature = Signal.like(rank), Signal.like(feature)
+        lane_bits = config.lanes.bit_length() - 1
+        m.d.comb += [
+            self.o.valid.eq(values.valid),
+            self.o.payload.rank.eq(rank),
+            self.o.payload.feature.eq(feature),
+            self.o.payload.value.eq(values.payload),
+            values.ready.eq(self.o.ready),
+        ]
+        m.d.sync += self.done.eq(0)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += feature.eq(feature + 1)
+            with m.If(feature == last_feature):
+                m.d.sync += [feature.eq(0), rank.eq(rank + 1)]
+                with m.If(rank == last_rank):
+                    m.d.sync += [rank.eq(0), self.done.eq(1)]
+        with m.If(self.start):
+            m.d.sync += [
+                last_rank.eq(self.topk - 1),
+                last_feature.eq((self.layer.chunks << lane_bits) - 1),
+            ]

@@ -1,0 +1,172 @@
+"""Spike cues: five sums per token over the spike words of its channels, collected as they are fired."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.numerics import unsigned_bits
+from sparta_rtl.layouts import spike_item_layout
+from sparta_rtl.memory import BlockRam, ReadPort
+from sparta_rtl.popcount import popcount
+
+__all__ = ["CueUnit", "cue_sums_layout"]
+
+
+def cue_sums_layout(config: CoreConfig) -> data.StructLayout:
+    """Sums over the channel words w of one token, 0 to max_features x max_steps (ARCHITECTURE.md, "Cues").
+
+    first : F = sum first(w), T for a silent w;  span : A = sum last(w) - first(w);
+    gaps : G = sum max(popcount(w) - 1, 0);  burst : U = sum popcount(w & w >> 1);
+    rate : R = sum popcount(w).
+    """
+    bits = unsigned_bits(config.max_features * config.max_steps)
+    return data.StructLayout({name: unsigned(bits) for name in ("first", "span", "gaps", "burst", "rate")})
+
+
+class CueUnit(wiring.Component):
+    """Adds the cues of P channels to the sums of their token, one time step per cycle.
+
+    In step t, with ``seen`` the lanes that spiked before t, each sum grows by the number of lanes in a mask:
+
+        first: real & ~(seen | w_t)      span: (seen | w_t) & w spikes after t      gaps: w_t & seen
+        burst: w_t & w_{t+1}             rate: w_t
+
+    ``real`` leaves out lanes beyond the layer's last channel: they are silent, and would otherwise add T to
+    ``first``. Sums of a token start from zero with its first tile, so nothing has to be cleared.
+
+    Parameters
+    ----------
+    config : CoreConfig
+        P lanes, S steps an item, sizes of the sums.
+
+    Members
+    -------
+    i : In(stream.Signature(spike_item_layout(config)))
+        Spikes of a layer that collects cues, groups of one (tile, position) in ascending order. Groups before
+        the last one are always accepted.
+    steps : In(6)
+        T.
+    outputs : In(14)
+        The layer's real channels, at most ``max_features``.
+    idle : Out(1)
+        All sums are in memory, and nothing is offered.
+    sums : In(ReadPort(max_tokens, cue_sums_layout(config).size))
+        Sums of one token; only while idle.
+
+    Notes
+    -----
+    T + 3 cycles from a last group to the next one that is accepted; firing takes longer from T = 2 on.
+    """
+
+    i: stream.Interface
+    steps: Signal
+    outputs: Signal
+    idle: Signal
+    sums: wiring.PureInterface
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "i": In(stream.Signature(spike_item_layout(config))),
+                "steps": In(6),
+                "outputs": In(14),
+                "idle": Out(1),
+                "sums": In(ReadPort(config.max_tokens, cue_sums_layout(config).size)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, item = self._config, self.i.payload
+        layout = cue_sums_layout(config)
+        m.submodules.memory = memory = BlockRam(config.max_tokens, layout.size)
+
+        busy, load = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(~busy | ~item.last_group),
+            load.eq(self.i.valid & ~busy & item.last_group),
+            self.idle.eq(~busy & ~self.i.valid),
+        ]
+
+        token, first_tile = Signal(range(config.max_tokens)), Signal()
+        real_lanes, missing = Signal(range(config.lanes + 1)), Signal(range(-(1 << 14), 1 << 20))
+        m.d.comb += missing.eq((item.tile + 1) * config.lanes - self.outputs)
+        with m.If(load):
+            m.d.sync += [
+                token.eq(item.position),
+                first_tile.eq(item.first_tile),
+                real_lanes.eq(Mux(missing > 0, config.lanes - missing, config.lanes)),
+            ]
+
+        words = self._words(m, load)
+        masks = self._masks(m, load, words, real_lanes)
+
+        # load -> left = T..1: masks of step t -> counting: their popcounts are added -> write.
+        left, started, counting, write = Signal(range(config.max_steps + 1)), Signal(), Signal(), Signal()
+        counts, sums, before = Signal(layout), Signal(layout), data.View(layout, memory.read.data)
+        m.d.sync += [started.eq(load), counting.eq(left != 0), write.eq(counting & (left == 0))]
+        m.d.sync += [counts[name].eq(popcount(mask)) for name, mask in masks.items()]
+        with m.If(load):
+            m.d.sync += [left.eq(self.steps), busy.eq(1)]
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        with m.Elif(write):
+            m.d.sync += busy.eq(0)
+        for name in masks:
+            with m.If(started):
+                m.d.sync += sums[name].eq(Mux(first_tile, 0, before[name]))
+            with m.Elif(counting):
+                m.d.sync += sums[name].eq(sums[name] + counts[name])
+
+        m.d.comb += [
+            memory.read.en.eq(load | self.sums.en),
+            memory.read.addr.eq(Mux(load, item.position, self.sums.addr)),
+            self.sums.data.eq(memory.read.data),
+            memory.write.en.eq(write),
+            memory.write.addr.eq(token),
+            memory.write.data.eq(sums),
+        ]
+        return m
+
+    def _words(self, m: Module, load: Signal) -> list[Signal]:
+        """Complete words, one a lane, loaded with the last group and shifted to the next step each cycle."""
+        config, item = self._config, self.i.payload
+        groups = config.groups(config.max_steps)
+        group = Signal(range(groups))
+        held = [Signal.like(item.words, name=f"held{g}") for g in range(groups - 1)]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += group.eq(Mux(item.last_group, 0, group + 1))
+            for g, words in enumerate(held):
+                with m.If(group == g):
+                    m.d.sync += words.eq(item.words)
+
+        shifted = [Signal(groups * config.steps, name=f"word{lane}") for lane in range(config.lanes)]
+        for lane, word in enumerate(shifted):
+            parts = [
+                Mux(group == g, item.words[lane], Mux(group > g, words[lane], 0))
+                for g, words in enumerate(held)
+            ]
+            with m.If(load):
+                m.d.sync += word.eq(Cat(parts, Mux(group == groups - 1, item.words[lane], 0)))
+            with m.Else():
+                m.d.sync += word.eq(word >> 1)
+        return shifted
+
+    def _masks(self, m: Module, load: Signal, words: list[Signal], real_lanes: Signal) -> dict[str, Signal]:
+        """Lanes that add one to each sum in the current step."""
+        lanes = len(words)
+        seen, spikes = Signal(lanes), Signal(lanes)
+        m.d.comb += spikes.eq(Cat(word[0] for word in words))
+        m.d.sync += seen.eq(Mux(load, 0, seen | spikes))
+        real = Cat(lane < real_lanes for lane in range(lanes))
+        later = Cat(word[1:].any() for word in words)
+        following = Cat((word >> 1)[0] for word in words)
+        return {
+            "first": (real & ~(seen | spikes))[:lanes],
+            "span": (seen | spikes) & later,
+            "gaps": seen & spikes,
+            "burst": spikes & following,
+            "rate": spikes,
+        }

@@ -1,0 +1,228 @@
+"""The fire stage: steps of finished sums through the lanes, and results with their addresses."""
+
+from itertools import pairwise
+
+from amaranth.hdl import Module, Signal, Value
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2, exact_log2
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Destination, Op
+from sparta_rtl.accumulator import sums_layout
+from sparta_rtl.hilif import RESULT_STAGE, SPIKE_STAGE, FireLane, lane_header
+from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_layout
+
+__all__ = ["QUEUE_ITEMS", "STEP_CYCLES", "FireStage"]
+
+STEP_CYCLES = 3
+"""Cycles from one step to the next, in all lanes at once."""
+
+QUEUE_ITEMS = 4
+"""Results computed or waiting. A group starts only if its result has a place, so nothing stops half-way."""
+
+
+class FireStage(wiring.Component):
+    """Takes the sums of a position and step group, one step every :data:`STEP_CYCLES` cycles, into P lanes.
+
+    With ``layer.integer`` the steps are bit planes, recombined most significant first (Horner's rule).
+
+    Members
+    -------
+    begin : In(1)
+        A new tile; everything is at rest.
+    layer, tile : In(descriptor_layout(Op.LAYER)), In(10)
+    header : In(ArrayLayout(lane_header(config), lanes))
+    sums, full, final, taken : of the accumulators
+    free : Out(1)
+        Pulse, once a group: the next group's last entry may be issued. Early enough for the pipeline behind
+        it, late enough for the sums in it.
+    o_spikes : Out(stream.Signature(spike_item_layout(config)))
+    o_values : Out(stream.Signature(value_item_layout(config)))
+    idle : Out(1)
+        The tile's last result has been accepted.
+
+    Latency and throughput: a group of n steps takes 3 n cycles. Its result is valid 10 cycles after the read of its last
+    step (6 with ``integer``), ``idle`` follows one cycle later.
+    """
+
+    begin: Signal
+    layer: data.View
+    tile: Signal
+    header: data.View
+    sums: data.View
+    full: Signal
+    final: Signal
+    taken: Signal
+    free: Signal
+    o_spikes: stream.Interface
+    o_values: stream.Interface
+    idle: Signal
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        self._item = spike_item_layout(config)
+        self._value = value_item_layout(config)
+        super().__init__({
+            "begin": In(1),
+            "layer": In(descriptor_layout(Op.LAYER)),
+            "tile": In(10),
+            "header": In(data.ArrayLayout(lane_header(config), config.lanes)),
+            "sums": In(sums_layout(config)),
+            "full": In(1),
+            "final": In(1),
+            "taken": Out(1),
+            "free": Out(1),
+            "o_spikes": Out(stream.Signature(self._item)),
+            "o_values": Out(stream.Signature(self._value)),
+            "idle": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._stages = [Signal(self._stage_layout(), name=f"stage_{n}") for n in range(SPIKE_STAGE + 2)]
+        m.d.sync += [later.eq(earlier) for earlier, later in pairwise(self._stages)]
+        with m.If(self.layer.integer):
+            m.d.sync += self._stages[RESULT_STAGE + 1].valid.eq(0)
+        self._read_steps(m)
+        self._fire_lanes(m)
+        self._queue_results(m)
+        return m
+
+    def _stage_layout(self) -> data.StructLayout:
+        """What travels with a step: it exists, its place, first of its position, last of group, position, tile."""
+        return data.StructLayout({
+            "valid": 1,
+            "step": range(self._config.steps),
+            "fresh": 1,
+            "group_end": 1,
+            "position_end": 1,
+            "final": 1,
+        })
+
+    def _read_steps(self, m: Module) -> None:
+        """Which step is read when; the sums' hand-over; results under way."""
+        layer, steps, stage = self.layer, self._config.steps, self._stages[0]
+        phase = Signal(range(STEP_CYCLES))
+        step, left = Signal(range(steps)), Signal.like(layer.steps)
+        self._accepted = Signal()
+        under_way, opens = Signal(range(QUEUE_ITEMS + 1)), Signal()
+        first, last = Signal(), Signal()
+        m.d.comb += [
+            first.eq(step == 0),
+            last.eq((step == steps - 1) | (left == 1)),
+            stage.valid.eq((phase == 0) & self.full & (~first | (under_way != QUEUE_ITEMS))),
+            stage.step.eq(step),
+            stage.fresh.eq(left == layer.steps),
+            stage.group_end.eq(last),
+            stage.position_end.eq(left == 1),
+            stage.final.eq(self.final & last),
+            self.taken.eq(stage.valid & last),
+            self.free.eq(stage.valid & ((last & first) | (~last & ((step + 2 == steps) | (left == 2))))),
+            opens.eq(stage.valid & first & (~layer.integer | (left <= steps))),
+        ]
+        with m.If(phase != 0):
+            m.d.sync += phase.eq(phase - 1)
+        with m.If(stage.valid):
+            m.d.sync += [phase.eq(STEP_CYCLES - 1), step.eq(step + 1), left.eq(left - 1)]
+            with m.If(last):
+                m.d.sync += step.eq(0)
+            with m.If(left == 1):
+                m.d.sync += left.eq(layer.steps)
+        with m.If(self.begin):
+            m.d.sync += left.eq(layer.steps)
+        m.d.sync += under_way.eq(under_way + opens - self._accepted)
+        self._under_way = under_way
+
+    def _fire_lanes(self, m: Module) -> None:
+        """P lanes, and the words that gather a group's spikes."""
+        config, layer, stages = self._config, self.layer, self._stages
+        self._lanes = [FireLane(config) for _ in range(config.lanes)]
+        self._words = Signal(self._item["words"].shape)
+        spiked = stages[SPIKE_STAGE]
+        for n, lane in enumerate(self._lanes):
+            m.submodules[f"lane_{n}"] = lane
+            m.d.comb += [
+                lane.sum.eq(self.sums[n][stages[0].step]),
+                lane.header.eq(self.header[n]),
+                lane.mode.integer.eq(layer.integer),
+                lane.mode.logits.eq(layer.destination == Destination.LOGITS),
+                lane.mode.soft.eq(layer.soft),
+                lane.mode.shift.eq(layer.shift),
+                lane.mode.v_reset.eq(layer.v_reset),
+                lane.strobes.read.eq(stages[0].valid),
+                lane.strobes.total.eq(stages[1].valid),
+                lane.strobes.keep.eq(layer.integer & ~stages[1].fresh),
+                lane.strobes.negate.eq(layer.integer & layer.signed & stages[1].fresh),
+                lane.strobes.leak.eq(stages[RESULT_STAGE].valid & ~layer.integer),
+                lane.strobes.fresh.eq(stages[RESULT_STAGE].fresh),
+                lane.strobes.update.eq(stages[SPIKE_STAGE - 1].valid),
+            ]
+            for step in range(config.steps):
+                with m.If(spiked.valid & (spiked.step == step)):
+                    m.d.sync += self._words[n][step].eq(lane.spike)
+                with m.Elif(spiked.valid & (spiked.step == 0)):
+                    m.d.sync += self._words[n][step].eq(0)
+
+    def _queue_results(self, m: Module) -> None:
+        """Finished results, with their addresses, into the output queues."""
+        layer = self.layer
+        m.submodules.spikes = spikes = fifo.SyncFIFO(width=self._item.size, depth=QUEUE_ITEMS)
+        m.submodules.values = values = fifo.SyncFIFO(width=self._value.size, depth=QUEUE_ITEMS)
+        item, value = Signal(self._item), Signal(self._value)
+        spoken, valued = self._stages[SPIKE_STAGE + 1], self._stages[RESULT_STAGE]
+        spikes_end, values_end, complete = Signal(), Signal(), Signal()
+        m.d.comb += [
+            spikes_end.eq(spoken.valid & spoken.group_end),
+            values_end.eq(valued.valid & valued.position_end & layer.integer),
+            spikes.w_en.eq(spikes_end),
+            spikes.w_data.eq(item),
+            values.w_en.eq(values_end),
+            values.w_data.eq(value),
+            self.o_spikes.valid.eq(spikes.r_rdy),
+            self.o_spikes.payload.eq(spikes.r_data),
+            spikes.r_en.eq(self.o_spikes.ready),
+            self.o_values.valid.eq(values.r_rdy),
+            self.o_values.payload.eq(values.r_data),
+            values.r_en.eq(self.o_values.ready),
+            self._accepted.eq((spikes.r_rdy & spikes.r_en) | (values.r_rdy & values.r_en)),
+            self.idle.eq(complete & (self._under_way == 0)),
+        ]
+        with m.If(self.begin):
+            m.d.sync += complete.eq(0)
+        with m.Elif((spikes_end & spoken.final) | (values_end & valued.final)):
+            m.d.sync += complete.eq(1)
+        self._addresses(m, item, value, advance=spikes_end | values_end, position_end=layer.integer | spoken.position_end)
+
+    def _addresses(self, m: Module, item: data.View, value: data.View, advance: Value, position_end: Value) -> None:
+        """Counters of the next result: ``line = out_base + (entry // L) * groups + group``.
+
+        They settle in :data:`STEP_CYCLES` cycles, which is how far apart results are.
+        """
+        config, layer = self._config, self.layer
+        lane_bits, line_bits = exact_log2(config.lanes), exact_log2(config.line)
+        entry = Signal(ceil_log2(config.spike_lines) + line_bits)
+        first_lane, offset, position = Signal.like(entry), Signal.like(item.line), Signal.like(item.position)
+        group = Signal.like(layer.groups)
+        with m.If(self.begin):
+            m.d.sync += [entry.eq(0), position.eq(0), group.eq(0)]
+        with m.Elif(advance):
+            m.d.sync += group.eq(group + 1)
+            with m.If(position_end):
+                m.d.sync += [entry.eq(entry + layer.out_pitch), position.eq(position + 1), group.eq(0)]
+        m.d.sync += [
+            first_lane.eq(entry + (self.tile << lane_bits)),
+            offset.eq(first_lane[line_bits:] * layer.groups),
+        ]
+        m.d.comb += [
+            item.line.eq(layer.out_base + offset + group),
+            item.segment.eq(first_lane[lane_bits:line_bits]),
+            item.position.eq(position),
+            item.tile.eq(self.tile),
+            item.first_tile.eq(self.tile == 0),
+            item.last_group.eq(group + 1 == layer.groups),
+            item.words.eq(self._words),
+            value.position.eq(position),
+            value.tile.eq(self.tile),
+        ]
+        m.d.comb += [value.values[n].eq(lane.result) for n, lane in enumerate(self._lanes)]

@@ -1,0 +1,135 @@
+"""One lane of the fire stage: from a sum to a membrane step and a spike, or to an integer."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from sparta_hw.config import CoreConfig
+from sparta_rtl.pipeline import saturate
+
+__all__ = ["RESULT_STAGE", "SPIKE_STAGE", "FireLane", "lane_header", "lane_mode", "lane_strobes"]
+
+RESULT_STAGE = 5
+"""Cycles from reading a sum to its shifted and saturated ``result``."""
+
+SPIKE_STAGE = 8
+"""Cycles from reading a sum to its ``spike``."""
+
+
+def lane_header(config: CoreConfig) -> data.StructLayout:
+    """Parameters of one output channel, in the order of a tile's header rows."""
+    return data.StructLayout({
+        "bias": signed(config.bias_bits),
+        "threshold": signed(config.membrane_bits),
+        "leak": config.tau_bits,
+    })
+
+
+def lane_mode(config: CoreConfig) -> data.StructLayout:
+    """Parameters of a layer that every lane needs: the LAYER descriptor's fields, ``logits`` from its destination."""
+    return data.StructLayout({
+        "integer": 1,
+        "logits": 1,
+        "soft": 1,
+        "shift": 5,
+        "v_reset": signed(config.membrane_bits),
+    })
+
+
+def lane_strobes() -> data.StructLayout:
+    """When the lanes' registers move; ``n`` cycles after the sum was read.
+
+    read : 0, take the sum;  total : 1, its Horner step;  keep : 1, add to twice the total of before;  negate : 1,
+    subtract it;  leak : 5, difference to the membrane;  fresh : 5, the membrane is at ``v_reset``;  update : 7,
+    new membrane and spike.
+    """
+    return data.StructLayout(dict.fromkeys(("read", "total", "keep", "negate", "leak", "fresh", "update"), 1))
+
+
+class FireLane(wiring.Component):
+    """Bias, shift and saturation of one sum, then one HI-LIF step (paper Algorithm 1, ARCHITECTURE.md)::
+
+        total  = (2 * total if keep else 0) +- sum
+        result = sat((total + bias) >> shift)       s16;  integer: s8;  integer and logits: not saturated
+        v'     = v + (((result - v) * leak) >> 8)
+        spike  = v' >= threshold
+        v      = v_reset or v' - threshold after a spike (hard, soft), else v'
+
+    Members
+    -------
+    sum : In(signed(acc_bits))
+        In the cycle of ``strobes.read``.
+    header : In(lane_header(config))
+    mode : In(lane_mode(config))
+    strobes : In(lane_strobes())
+    result : Out(signed(sum_bits))
+        Valid :data:`RESULT_STAGE` cycles after ``read``.
+    spike : Out(1)
+        Valid :data:`SPIKE_STAGE` cycles after ``read``, until the next ``update``.
+
+    Latency and throughput: one step in three cycles, for the loop difference, product, membrane. One multiplier,
+    (membrane_bits + 1) x (tau_bits + 1) bits signed, between two registers.
+    """
+
+    sum: Signal
+    header: data.View
+    mode: data.View
+    strobes: data.View
+    result: Signal
+    spike: Signal
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        super().__init__({
+            "sum": In(signed(config.acc_bits)),
+            "header": In(lane_header(config)),
+            "mode": In(lane_mode(config)),
+            "strobes": In(lane_strobes()),
+            "result": Out(signed(config.sum_bits)),
+            "spike": Out(1),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, mode, strobes = self._config, self.mode, self.strobes
+        total_bits = max(config.sum_bits, config.acc_bits)
+        term = Signal(signed(config.acc_bits))
+        total = Signal(signed(total_bits))
+        biased = Signal(signed(max(total_bits, config.bias_bits) + 1))
+        shifted = Signal.like(biased)
+        with m.If(strobes.read):
+            m.d.sync += term.eq(self.sum)
+        with m.If(strobes.total):
+            m.d.sync += total.eq(
+                Mux(strobes.keep, total << 1, 0) + Mux(strobes.negate, ~term, term) + strobes.negate
+            )
+        m.d.sync += [
+            biased.eq(total + self.header.bias),
+            shifted.eq(biased >> mode.shift),
+            self.result.eq(saturate(shifted, config.membrane_bits)),
+        ]
+        with m.If(mode.integer):
+            m.d.sync += self.result.eq(Mux(mode.logits, shifted, saturate(shifted, config.token_bits)))
+        self._membrane(m)
+        return m
+
+    def _membrane(self, m: Module) -> None:
+        """The loop of three cycles; ``v' - threshold`` is computed beside ``v'``, not after it."""
+        config, mode, header, strobes = self._config, self.mode, self.header, self.strobes
+        bits = config.membrane_bits
+        membrane, start = Signal(signed(bits)), Signal(signed(bits))
+        difference, above = Signal(signed(bits + 1)), Signal(signed(bits + 1))
+        product = Signal(signed(bits + 1 + config.tau_bits))
+        updated, over = Signal(signed(bits)), Signal(signed(bits + 2))
+        m.d.comb += [
+            start.eq(Mux(strobes.fresh, mode.v_reset, membrane)),
+            updated.eq(membrane + (product >> config.tau_bits)),
+            over.eq(above + (product >> config.tau_bits)),
+        ]
+        with m.If(strobes.leak):
+            m.d.sync += [membrane.eq(start), difference.eq(self.result[:bits].as_signed() - start)]
+        m.d.sync += [product.eq(difference * header.leak), above.eq(membrane - header.threshold)]
+        with m.If(strobes.update):
+            m.d.sync += [self.spike.eq(over >= 0), membrane.eq(updated)]
+            with m.If(over >= 0):
+                m.d.sync += membrane.eq(Mux(mode.soft, over, mode.v_reset))

@@ -1,0 +1,96 @@
+"""The issue stage: from lines to single active entries and their weight rows."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sparta_hw.config import CoreConfig
+from sparta_rtl.scanner import line_layout
+
+__all__ = ["EntryIssue", "entry_layout"]
+
+
+def entry_layout(config: CoreConfig) -> data.StructLayout:
+    """What the accumulators do about one entry.
+
+    weight : its weight row;  read : there is an entry (an empty last line has none);  steps : its S step bits;
+    end : last one of its position and group;  final : last one of the tile.
+    """
+    return data.StructLayout({
+        "weight": range(config.weight_rows),
+        "read": 1,
+        "steps": config.steps,
+        "end": 1,
+        "final": 1,
+    })
+
+
+class EntryIssue(wiring.Component):
+    """One active entry a cycle, lowest first, without a gap between lines; an empty last line takes a cycle.
+
+    The last entry of a position and group waits for ``free``: it will overwrite the sums that the fire stage reads.
+
+    Members
+    -------
+    i : In(stream.Signature(line_layout(config)))
+        Accepted while idle, or in the cycle that issues the last entry of the line before.
+    free : In(1)
+        Pulse: one more set of sums may be finished. There is one at reset.
+    valid, entry : Out(1), Out(entry_layout(config))
+        Fixed latency: two cycles after the entry was issued, without a way to stall.
+    """
+
+    i: stream.Interface
+    free: Signal
+    valid: Signal
+    entry: data.View
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        super().__init__({
+            "i": In(stream.Signature(line_layout(config))),
+            "free": In(1),
+            "valid": Out(1),
+            "entry": Out(entry_layout(config)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        line, busy = Signal(line_layout(config)), Signal()
+        lowest, rest = Signal(config.line), Signal(config.line)
+        last, issue, credit = Signal(), Signal(), Signal(init=1)
+        m.d.comb += [
+            lowest.eq(line.mask & -line.mask),
+            rest.eq(line.mask & (line.mask - 1)),
+            last.eq(rest == 0),
+            issue.eq(busy & (credit | ~last | ~line.end)),
+            self.i.ready.eq(~busy | (issue & last)),
+        ]
+        with m.If(issue):
+            m.d.sync += line.mask.eq(rest)
+        with m.If(self.i.ready):
+            m.d.sync += [busy.eq(self.i.valid), line.eq(self.i.payload)]
+        with m.If(self.free):
+            m.d.sync += credit.eq(1)
+        with m.Elif(issue & last & line.end):
+            m.d.sync += credit.eq(0)
+
+        picked, picked_valid, place = Signal(entry_layout(config)), Signal(), Signal(range(config.line))
+        index = Cat(Cat(lowest[n] for n in range(config.line) if n >> bit & 1).any() for bit in range(len(place)))
+        steps = Cat(
+            (lowest & Cat(line.words[n][step] for n in range(config.line))).any() for step in range(config.steps)
+        )
+        m.d.sync += [
+            picked_valid.eq(issue),
+            place.eq(index),
+            picked.weight.eq(line.weight),
+            picked.read.eq(issue & line.mask.any()),
+            picked.steps.eq(steps),
+            picked.end.eq(line.end & last),
+            picked.final.eq(line.final & last),
+            self.valid.eq(picked_valid),
+            self.entry.eq(picked),
+            self.entry.weight.eq(picked.weight + place),
+        ]
+        return m

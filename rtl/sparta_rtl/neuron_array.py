@@ -1,0 +1,180 @@
+"""The neuron array: executes a LAYER descriptor, one active entry a cycle in P x S accumulators."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Op
+from sparta_hw.numerics import unsigned_bits
+from sparta_rtl.accumulator import Accumulators
+from sparta_rtl.fire import FireStage
+from sparta_rtl.hilif import lane_header
+from sparta_rtl.issue import EntryIssue
+from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_layout
+from sparta_rtl.memory import ReadPort
+from sparta_rtl.rows import WindowRows
+from sparta_rtl.scanner import LineScanner
+
+__all__ = ["NeuronArray"]
+
+
+class NeuronArray(wiring.Component):
+    """Event-driven convolution or projection, then HI-LIF or recombination of bit planes (ARCHITECTURE.md).
+
+    Loop order: tile, position, step group, kernel row, line, active entry. A tile starts with its header rows and
+    ends when its last result has been accepted; within a tile everything overlaps::
+
+        WindowRows -> LineScanner -> EntryIssue -> Accumulators -> FireStage -> o_spikes, o_values
+        kernel rows   spike lines    entries       weights         steps
+
+    Members
+    -------
+    start, done : In(1), Out(1)
+        Pulses. ``done`` comes when every result has been accepted.
+    layer : In(descriptor_layout(Op.LAYER))
+        At least one tile, position and group; each window starts inside the padded input.
+    topk : In(range(max_topk + 1))
+        Positions, at least 1, of a layer with ``gather``.
+    spikes : Out(ReadPort(spike_lines, L * S))
+    weights : Out(ReadPort(weight_rows, P * 8))
+    tokens : Out(ReadPort(max_topk, token index))
+        Token list.
+    o_spikes : Out(stream.Signature(spike_item_layout(config)))
+        One item a tile, position and step group.
+    o_values : Out(stream.Signature(value_item_layout(config)))
+        One item a tile and position, of layers with ``integer``.
+    entries : Out(32)
+        Active entries accumulated since ``start``, once a tile each.
+
+    Latency and throughput, without output stalls (times in cycles from the tile's begin, which is ``start`` or the
+    end of the tile before; ``sparta_sim.cycles.array`` evaluates this line by line)::
+
+        row     accepted when valid and its predecessor's last line is read; valid 7 cycles after begin, then
+                1 cycle (+ 1 for each row left out, + 3 at a new position) after its predecessor was accepted
+        line    read after its row was accepted, one a cycle, while fewer than 4 are under way
+        load    3 cycles after the read, or with the last entry of the line before; makes room 1 cycle later;
+                a line without active entries that is not the last of its group makes room 3 cycles after the read
+        entry   one a cycle from the cycle after the load; an empty last line takes one cycle as well;
+                the last entry of a group waits for ``free``
+        group   fires 5 cycles after its last entry, or 3 n cycles after the n steps of the group before;
+                ``free`` for the next one 1 + 3 max(n - 2, 0) cycles after that
+        tile    8 + 3 n cycles (4 + 3 n with ``integer``) after its last group starts to fire
+
+    The array is thus bound by the largest of: active entries (at least 1 a group), lines, and 3 x T a position.
+    """
+
+    start: Signal
+    done: Signal
+    layer: data.View
+    topk: Signal
+    spikes: wiring.PureInterface
+    weights: wiring.PureInterface
+    tokens: wiring.PureInterface
+    o_spikes: stream.Interface
+    o_values: stream.Interface
+    entries: Signal
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        super().__init__({
+            "start": In(1),
+            "done": Out(1),
+            "layer": In(descriptor_layout(Op.LAYER)),
+            "topk": In(range(config.max_topk + 1)),
+            "spikes": Out(ReadPort(config.spike_lines, config.line * config.steps)),
+            "weights": Out(ReadPort(config.weight_rows, config.lanes * config.weight_bits)),
+            "tokens": Out(ReadPort(config.max_topk, unsigned_bits(config.max_tokens - 1))),
+            "o_spikes": Out(stream.Signature(spike_item_layout(config))),
+            "o_values": Out(stream.Signature(value_item_layout(config))),
+            "entries": Out(32),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        m.submodules.rows = rows = WindowRows(config)
+        m.submodules.scanner = scanner = LineScanner(config)
+        m.submodules.issue = issue = EntryIssue(config)
+        m.submodules.accumulators = accumulators = Accumulators(config)
+        m.submodules.fire = fire = FireStage(config)
+
+        begin, tile, block = self._tiles(m, fire.idle)
+        header_read, header_row = self._header(m, fire, begin, block)
+        m.d.comb += [
+            rows.start.eq(begin),
+            rows.layer.eq(self.layer),
+            rows.topk.eq(self.topk),
+            scanner.layer.eq(self.layer),
+            fire.begin.eq(begin),
+            fire.layer.eq(self.layer),
+            fire.tile.eq(tile),
+        ]
+        m.d.sync += rows.first_weight.eq(block + config.header_rows)
+        connect(m, rows.tokens, flipped(self.tokens))
+        connect(m, scanner.spikes, flipped(self.spikes))
+        connect(m, rows.o, scanner.i)
+        connect(m, scanner.o, issue.i)
+        connect(m, fire.o_spikes, flipped(self.o_spikes))
+        connect(m, fire.o_values, flipped(self.o_values))
+
+        m.d.comb += [
+            self.weights.en.eq(header_read | issue.entry.read),
+            self.weights.addr.eq(issue.entry.weight),
+            issue.free.eq(fire.free),
+            accumulators.valid.eq(issue.valid),
+            accumulators.entry.eq(issue.entry),
+            accumulators.weights.eq(self.weights.data),
+            accumulators.taken.eq(fire.taken),
+            fire.sums.eq(accumulators.sums),
+            fire.full.eq(accumulators.full),
+            fire.final.eq(accumulators.final),
+        ]
+        with m.If(header_read):
+            m.d.comb += self.weights.addr.eq(header_row)
+        with m.If(self.start):
+            m.d.sync += self.entries.eq(0)
+        with m.Elif(issue.valid & issue.entry.read):
+            m.d.sync += self.entries.eq(self.entries + 1)
+        return m
+
+    def _tiles(self, m: Module, idle: Signal) -> tuple[Signal, Signal, Signal]:
+        """Begin of each tile, its index, the first row of its weights' block."""
+        layer = self.layer
+        begin, tile, block = Signal(), Signal.like(layer.tiles), Signal.like(self.weights.addr)
+        with m.FSM():
+            with m.State("IDLE"), m.If(self.start):
+                m.d.comb += begin.eq(1)
+                m.d.sync += [tile.eq(0), block.eq(layer.weight_base)]
+                m.next = "TILE"
+            with m.State("TILE"), m.If(idle):
+                with m.If(tile + 1 == layer.tiles):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "IDLE"
+                with m.Else():
+                    m.d.comb += begin.eq(1)
+                    m.d.sync += [tile.eq(tile + 1), block.eq(block + layer.weight_pitch)]
+        return begin, tile, block
+
+    def _header(self, m: Module, fire: FireStage, begin: Signal, block: Signal) -> tuple[Signal, Signal]:
+        """Reads the header rows, right after ``begin`` and long before the first weights."""
+        config = self._config
+        count, read = Signal(range(config.header_rows + 1), init=config.header_rows), Signal()
+        row, fetched = Signal.like(block), Signal()
+        lane_bits = lane_header(config).size
+        header = Signal(data.ArrayLayout(lane_bits, config.lanes))
+        with m.If(begin):
+            m.d.sync += count.eq(0)
+        with m.Elif(count != config.header_rows):
+            m.d.sync += count.eq(count + 1)
+        m.d.sync += [
+            read.eq(count != config.header_rows),
+            row.eq(block + count),
+            fetched.eq(read),
+        ]
+        with m.If(fetched):
+            for lane in range(config.lanes):
+                byte = self.weights.data.word_select(lane, config.weight_bits)
+                m.d.sync += header[lane].eq(Cat(header[lane][config.weight_bits :], byte))
+        m.d.comb += fire.header.eq(header.as_value())
+        return read, row

@@ -1,0 +1,88 @@
+"""Division of weighted sums by their total weight, with a table of reciprocals."""
+
+from amaranth.hdl import Array, Module, Signal, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.numerics import RECIPROCAL_TABLE
+from sparta_rtl.pipeline import delay, saturate
+from sparta_rtl.softmax import mixed_layout
+
+__all__ = ["Normaliser"]
+
+_LOW_BITS = 17
+"""Bits of a sum's unsigned low part: with a 9-bit reciprocal, both parts fit a multiplier of 18 x 18."""
+
+
+class Normaliser(wiring.Component):
+    """Weighted sums over total weight, one lane a cycle::
+
+        e = floor(log2 S),  mant = (S << 7) >> e,  r = RECIPROCAL[mant - 128]
+        o[lane] = sat_s8((sums[lane] * r) >> (e + 8))
+
+    S is at least 2^12: the largest similarity of a row has weight EXP[0]. A chunk takes P cycles, the next
+    one is accepted in the last of them; the first result is valid 7 cycles after its chunk was accepted.
+
+    Members
+    -------
+    i : In(stream.Signature(mixed_layout(config)))
+        Chunks.
+    o : Out(stream.Signature(signed(8)))
+        Their lanes in order, lane 0 first.
+    """
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "i": In(stream.Signature(mixed_layout(config))),
+                "o": Out(stream.Signature(signed(config.weight_bits))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        advance, occupied = Signal(), Signal()
+        lane = Signal(range(config.lanes))
+        held = Signal.like(self.i.payload)
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(~occupied | (advance & (lane == config.lanes - 1))),
+        ]
+        with m.If(occupied & advance):
+            m.d.sync += [
+                lane.eq(lane + 1),
+                held.sums.as_value().eq(held.sums.as_value() >> len(held.sums[0])),
+            ]
+        with m.If(self.i.ready):
+            m.d.sync += [occupied.eq(self.i.valid), held.eq(self.i.payload)]
+
+        least = config.exp_bits
+        exponents = range(least, len(held.total))
+        exponent = Signal(range(len(exponents)))
+        total, mantissa = Signal.like(held.total), Signal(config.reciprocal_bits)
+        reciprocal = Signal(RECIPROCAL_TABLE[0].bit_length())
+        for candidate in exponents:
+            with m.If(held.total[candidate] & advance):
+                m.d.sync += exponent.eq(candidate - least)
+        divided = delay(m, held.sums[0], 3, advance)
+        high = Signal(signed(max(len(divided) - _LOW_BITS, 1) + len(reciprocal)))
+        low = Signal(unsigned(_LOW_BITS + len(reciprocal)))
+        product = Signal(signed(len(divided) + len(reciprocal) - least - 8))
+        quotient = Signal.like(product)
+        m.d.comb += quotient.eq(product >> delay(m, exponent, 4, advance))
+        valid = delay(m, occupied, 5, advance)
+        with m.If(advance):
+            m.d.sync += [
+                total.eq(held.total),
+                mantissa.eq((total >> least - config.reciprocal_bits) >> exponent),
+                reciprocal.eq(Array(RECIPROCAL_TABLE)[mantissa]),
+                high.eq((divided >> _LOW_BITS) * reciprocal),
+                low.eq(divided[:_LOW_BITS] * reciprocal),
+                product.eq(((high << _LOW_BITS) + low) >> least + 8),
+                self.o.payload.eq(saturate(quotient, config.weight_bits)),
+                self.o.valid.eq(valid),
+            ]
+        return m

@@ -1,0 +1,49 @@
+"""Pieces of a pipeline: delay lines, saturation, and a pipelined sum."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
+
+__all__ = ["adder_tree", "delay", "saturate"]
+
+
+def delay(m: Module, value: ValueLike, cycles: int, enable: ValueLike = 1) -> Value:
+    """``value`` of ``cycles`` cycles ago, counting only cycles in which ``enable`` is high; zero before."""
+    line = Value.cast(value)
+    for _ in range(cycles):
+        stage = Signal(line.shape())
+        with m.If(enable):
+            m.d.sync += stage.eq(line)
+        line = stage
+    return line
+
+
+def saturate(value: Value, bits: int) -> Value:
+    """The two's complement integer of ``bits`` bits that is nearest to the signed ``value``."""
+    if len(value) <= bits:
+        return value
+    sign, head = value[-1], value[bits - 1 :]
+    limit = Cat((~sign).replicate(bits - 1), sign)
+    return Mux(head.all() | ~head.any(), value[:bits], limit).as_signed()
+
+
+def adder_tree(m: Module, terms: Sequence[Value]) -> tuple[Value, int]:
+    """Sum of signed ``terms`` of one width, four at a time, with registers after every four.
+
+    Returns
+    -------
+    sum : signed Value
+        Wide enough to be exact.
+    cycles : int
+        Latency, ``ceil(log4(len(terms)))``.
+    """
+    level, cycles = list(terms), 0
+    while len(level) > 1:
+        width, cycles = len(level[0]) + 2, cycles + 1
+        sums = []
+        for first in range(0, len(level), 4):
+            total = Signal(signed(width))
+            m.d.sync += total.eq(sum(level[first : first + 4], Const(0, 1)))
+            sums.append(total)
+        level = sums
+    return level[0], cycles

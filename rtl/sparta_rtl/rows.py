@@ -1,0 +1,233 @@
+"""The row generator: which runs of consecutive spike entries feed an output position."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2, exact_log2
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Op
+from sparta_hw.numerics import unsigned_bits
+from sparta_rtl.layouts import descriptor_layout
+from sparta_rtl.memory import ReadPort
+
+__all__ = ["WindowRows", "row_layout"]
+
+_COLUMN_BITS = 22
+"""Entries from the start of an input row, signed; row pitch, window and padding take at most 20 bits."""
+
+_ROW_BITS = 14
+"""Input rows, signed, padding included."""
+
+
+def row_layout(config: CoreConfig) -> data.StructLayout:
+    """One kernel row of one position and step group: consecutive entries in one or more lines.
+
+    address : spike memory line of the first entry;  lines : lines after it;  first, last : place of the first
+    entry in the first line and of the last entry in the last line;  weight : weight row of place 0 of the first
+    line, modulo the memory's depth;  empty : no entry lies inside the input;  end : last row of its position and
+    group;  final : last row of the tile.
+    """
+    return data.StructLayout({
+        "address": range(config.spike_lines),
+        "lines": range(config.spike_lines),
+        "first": range(config.line),
+        "last": range(config.line),
+        "weight": range(config.weight_rows),
+        "empty": 1,
+        "end": 1,
+        "final": 1,
+    })
+
+
+class WindowRows(wiring.Component):
+    """Walks positions (rows of columns, or ranks), step groups and kernel rows of one tile, in this order.
+
+    A row of the window at output (y, x), ``iy = y * y_step - pad + ky``, holds the entries ``lo .. hi - 1``::
+
+        lo = iy * row_pitch + max(0, x * x_step - x_start)
+        hi = iy * row_pitch + min(row_pitch, x * x_step - x_start + run)
+
+    With ``gather``, ``iy`` is the token of the position's rank, the window has one row and starts in column 0.
+    Rows outside of the input are left out, but the last row of a position and group is always issued, marked
+    ``empty`` if it has no entry.
+
+    Members
+    -------
+    start : In(1)
+        Begin a tile. ``layer``, ``topk`` and ``first_weight`` (from two cycles later on) are stable until the
+        tile's last row was accepted.
+    layer : In(descriptor_layout(Op.LAYER))
+    topk : In(range(max_topk + 1))
+        Positions with ``gather``.
+    first_weight : In(range(weight_rows))
+        Weight row of window entry 0 of the tile.
+    tokens : Out(ReadPort(max_topk, token index))
+    o : Out(stream.Signature(row_layout(config)))
+
+    Latency and throughput: one kernel row a cycle, left-out rows included; three cycles more at each position;
+    the first row is valid 7 cycles after ``start``. All of it stops while a row waits.
+    """
+
+    start: Signal
+    layer: data.View
+    topk: Signal
+    first_weight: Signal
+    tokens: wiring.PureInterface
+    o: stream.Interface
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        super().__init__({
+            "start": In(1),
+            "layer": In(descriptor_layout(Op.LAYER)),
+            "topk": In(range(config.max_topk + 1)),
+            "first_weight": In(range(config.weight_rows)),
+            "tokens": Out(ReadPort(config.max_topk, unsigned_bits(config.max_tokens - 1))),
+            "o": Out(stream.Signature(row_layout(config))),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._advance = Signal()
+        m.d.comb += self._advance.eq(~self.o.valid | self.o.ready)
+        self._origin = Signal(ceil_log2(self._config.spike_lines) + exact_log2(self._config.line))
+        self._next_position = Signal()
+        self._positions(m)
+        with m.If(self._advance):
+            self._window(m)
+            self._lines(m)
+        return m
+
+    def _positions(self, m: Module) -> None:
+        """Counters of the position: column of its window, input row of kernel row 0, rank."""
+        layer = self.layer
+        self._column = column = Signal(signed(_COLUMN_BITS))
+        self._top = top = Signal(signed(_ROW_BITS))
+        self._last_position = Signal()
+        x, y = Signal.like(layer.out_width), Signal.like(layer.out_height)
+        last_x, rank = Signal(), Signal.like(self.topk)
+        m.d.comb += [
+            last_x.eq(x + 1 == layer.out_width),
+            self._last_position.eq(
+                Mux(layer.gather, rank + 1 == self.topk, last_x & (y + 1 == layer.out_height))
+            ),
+            self.tokens.addr.eq(rank),
+        ]
+        with m.If(self.start):
+            m.d.sync += [x.eq(0), y.eq(0), rank.eq(0), top.eq(-layer.pad)]
+            m.d.sync += column.eq(Mux(layer.gather, 0, -layer.x_start))
+        with m.Elif(self._next_position & self._advance):
+            m.d.sync += rank.eq(rank + 1)
+            with m.If(~layer.gather):
+                m.d.sync += [x.eq(x + 1), column.eq(column + layer.x_step)]
+                with m.If(last_x):
+                    m.d.sync += [x.eq(0), column.eq(-layer.x_start), y.eq(y + 1), top.eq(top + layer.y_step)]
+
+    def _window(self, m: Module) -> None:
+        """Per position: fetch the token, clip the columns, multiply; then count groups and kernel rows."""
+        layer, origin = self.layer, self._origin
+        left, right, skip = (Signal(signed(_COLUMN_BITS)) for _ in range(3))
+        factor, outside = Signal(signed(max(_ROW_BITS, len(self.tokens.data) + 1))), Signal()
+        start_row, row, weight = Signal.like(origin), Signal.like(origin), Signal.like(self.first_weight)
+        kernel_row, group = Signal.like(layer.kernel_height), Signal.like(layer.groups)
+        input_row, live, last_row, last_group = Signal(signed(_ROW_BITS)), Signal(), Signal(), Signal()
+        m.d.comb += [
+            live.eq(~outside & (layer.gather | (input_row >= 0) & (input_row < layer.in_height))),
+            last_row.eq(
+                layer.gather | (kernel_row + 1 == layer.kernel_height) | (input_row + 1 == layer.in_height)
+            ),
+            last_group.eq(group + 1 == layer.groups),
+        ]
+
+        self._valid = valid = Signal()
+        self._row = issued = Signal(
+            data.StructLayout({
+                "low": origin.shape(),
+                "high": origin.shape(),
+                "weight": weight.shape(),
+                "group": group.shape(),
+                "empty": 1,
+                "end": 1,
+                "final": 1,
+            })
+        )
+        m.d.sync += valid.eq(0)
+        with m.FSM():
+            with m.State("IDLE"), m.If(self.start):
+                m.next = "FETCH"
+            with m.State("FETCH"):
+                m.d.comb += self.tokens.en.eq(self._advance)
+                m.d.sync += [
+                    left.eq(Mux(self._column < 0, 0, self._column)),
+                    skip.eq(Mux(self._column < 0, -self._column, 0)),
+                    right.eq(self._column + layer.run),
+                ]
+                m.next = "CLIP"
+            with m.State("CLIP"):
+                m.d.sync += [
+                    factor.eq(Mux(layer.gather, self.tokens.data, self._top)),
+                    right.eq(Mux(right < layer.row_pitch, right, layer.row_pitch)),
+                ]
+                m.next = "MULTIPLY"
+            with m.State("MULTIPLY"):
+                product = Signal.like(origin)
+                m.d.comb += product.eq(factor[: len(origin)].as_signed() * layer.row_pitch[: len(origin)])
+                m.d.sync += [
+                    start_row.eq(product),
+                    row.eq(product),
+                    outside.eq(right <= left),
+                    weight.eq(self.first_weight + skip),
+                    input_row.eq(self._top),
+                    kernel_row.eq(0),
+                    group.eq(0),
+                ]
+                m.next = "ROWS"
+            with m.State("ROWS"):
+                m.d.sync += [
+                    valid.eq(live | last_row),
+                    issued.low.eq(row + left),
+                    issued.high.eq(row + right - 1),
+                    issued.weight.eq(weight),
+                    issued.group.eq(group),
+                    issued.empty.eq(~live),
+                    issued.end.eq(last_row),
+                    issued.final.eq(last_row & last_group & self._last_position),
+                    kernel_row.eq(kernel_row + 1),
+                    input_row.eq(input_row + 1),
+                    row.eq(row + layer.row_pitch),
+                    weight.eq(weight + layer.run),
+                ]
+                with m.If(last_row):
+                    m.d.sync += [
+                        kernel_row.eq(0),
+                        input_row.eq(self._top),
+                        row.eq(start_row),
+                        weight.eq(self.first_weight + skip),
+                        group.eq(group + 1),
+                    ]
+                with m.If(last_row & last_group):
+                    m.d.comb += self._next_position.eq(1)
+                    m.next = "FETCH"
+                    with m.If(self._last_position):
+                        m.next = "IDLE"
+
+    def _lines(self, m: Module) -> None:
+        """From entries to lines: ``address = in_base + (low // L) * groups + group``."""
+        layer, bits = self.layer, exact_log2(self._config.line)
+        valid, row = Signal(), Signal.like(self._row)
+        offset = Signal.like(self.o.payload.address)
+        m.d.sync += [
+            valid.eq(self._valid),
+            row.eq(self._row),
+            offset.eq(self._row.low[bits:] * layer.groups),
+            self.o.valid.eq(valid),
+            self.o.payload.address.eq(layer.in_base + offset + row.group),
+            self.o.payload.lines.eq(Mux(row.empty, 0, row.high[bits:] - row.low[bits:])),
+            self.o.payload.first.eq(row.low[:bits]),
+            self.o.payload.last.eq(row.high[:bits]),
+            self.o.payload.weight.eq(row.weight - row.low[:bits]),
+            self.o.payload.empty.eq(row.empty),
+            self.o.payload.end.eq(row.end),
+            self.o.payload.final.eq(row.final),
+        ]

@@ -1,0 +1,117 @@
+"""The scanner: reads the spike lines of window rows and keeps those that have active entries."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Op
+from sparta_rtl.layouts import descriptor_layout
+from sparta_rtl.memory import ReadPort
+from sparta_rtl.rows import row_layout
+
+__all__ = ["QUEUE_LINES", "LineScanner", "line_layout"]
+
+QUEUE_LINES = 4
+"""Lines on their way or waiting: as many as keep up one line a cycle over the scanner's latency."""
+
+
+def line_layout(config: CoreConfig) -> data.StructLayout:
+    """One spike line with work in it.
+
+    mask : entries inside the window with a spike in this group;  words : S bits an entry, as in the memory;
+    weight : weight row of entry 0, modulo the memory's depth;  end : last line of its position and group (the
+    mask may be zero);  final : last line of the tile.
+    """
+    return data.StructLayout({
+        "mask": config.line,
+        "words": data.ArrayLayout(config.steps, config.line),
+        "weight": range(config.weight_rows),
+        "end": 1,
+        "final": 1,
+    })
+
+
+class LineScanner(wiring.Component):
+    """Reads one line a cycle, drops lines without active entries, queues the others.
+
+    Members
+    -------
+    layer : In(descriptor_layout(Op.LAYER))
+    i : In(stream.Signature(row_layout(config)))
+        Accepted while idle, or together with the read of the last line of the row before.
+    spikes : Out(ReadPort(spike_lines, L * S))
+    o : Out(stream.Signature(line_layout(config)))
+
+    Latency and throughput: a row's first line is read the cycle after the row was accepted; a line read in
+    cycle w is valid at ``o`` in cycle w + 3 at the earliest. At most :data:`QUEUE_LINES` lines are under way:
+    a dropped line makes room in cycle w + 3, a queued one the cycle after it was accepted.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    spikes: wiring.PureInterface
+
+    def __init__(self, config: CoreConfig) -> None:
+        self._config = config
+        super().__init__({
+            "layer": In(descriptor_layout(Op.LAYER)),
+            "i": In(stream.Signature(row_layout(config))),
+            "spikes": Out(ReadPort(config.spike_lines, config.line * config.steps)),
+            "o": Out(stream.Signature(line_layout(config))),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        line = line_layout(config)
+        m.submodules.queue = queue = fifo.SyncFIFO(width=line.size, depth=QUEUE_LINES)
+
+        row = Signal(row_layout(config))
+        busy, fresh, read, last = Signal(), Signal(), Signal(), Signal()
+        room = Signal(range(QUEUE_LINES + 1), init=QUEUE_LINES)
+        inside = Signal(config.line)
+        lowest, highest = Mux(fresh, row.first, 0), Mux(last, row.last, config.line - 1)
+        m.d.comb += [
+            read.eq(busy & (room != 0)),
+            last.eq(row.lines == 0),
+            self.i.ready.eq(~busy | (read & last)),
+            self.spikes.en.eq(read & ~row.empty),
+            self.spikes.addr.eq(row.address),
+            inside.eq(Cat(~row.empty & (n >= lowest) & (n <= highest) for n in range(config.line))),
+        ]
+        with m.If(read):
+            m.d.sync += [
+                row.address.eq(row.address + self.layer.groups),
+                row.lines.eq(row.lines - 1),
+                row.weight.eq(row.weight + config.line),
+                fresh.eq(0),
+            ]
+        with m.If(self.i.ready):
+            m.d.sync += [busy.eq(self.i.valid), row.eq(self.i.payload), fresh.eq(1)]
+
+        fetched, found = Signal(line), Signal(line)
+        fetched_valid, found_valid, keep = Signal(), Signal(), Signal()
+        item = Signal(line)
+        m.d.sync += [
+            fetched_valid.eq(read),
+            fetched.mask.eq(inside),
+            fetched.weight.eq(row.weight),
+            fetched.end.eq(row.end & last),
+            fetched.final.eq(row.final & last),
+            found_valid.eq(fetched_valid),
+            found.eq(fetched),
+            found.words.eq(self.spikes.data),
+        ]
+        m.d.comb += [
+            item.eq(found),
+            item.mask.eq(Cat(found.mask[n] & found.words[n].any() for n in range(config.line))),
+            keep.eq(item.mask.any() | found.end),
+            queue.w_en.eq(found_valid & keep),
+            queue.w_data.eq(item),
+            self.o.valid.eq(queue.r_rdy),
+            self.o.payload.eq(queue.r_data),
+            queue.r_en.eq(self.o.ready),
+        ]
+        m.d.sync += room.eq(room - read + (found_valid & ~keep) + (self.o.valid & self.o.ready))
+        return m

@@ -1,0 +1,181 @@
+"""First half of sparse attention: the row of masked similarities of one query with all keys."""
+
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.numerics import signed_bits
+from sparta_rtl.memory import ReadPort, WritePort
+from sparta_rtl.pipeline import adder_tree, delay, saturate
+
+__all__ = ["SimilarityPass"]
+
+
+class SimilarityPass(wiring.Component):
+    """Similarities of the selected tokens, query by query, on P multipliers::
+
+        z[i, j] = sat_s12(((sum_e q[i, e] * k[j, e]) >> shift) + score[j])        s12.4
+        m[i]    = max_j z[i, j]
+
+    (paper MSP: the token score is an additive mask). Rows are written to the slots of the similarity memory
+    in turn, address ``Cat(j, slot)``; then the row's maximum appears on ``rows``. The next row follows
+    without a gap when a slot is free, so a row costs K * chunks cycles.
+
+    Parameters
+    ----------
+    config : CoreConfig
+        Size of the core.
+    value_rows : int
+        Depth of the query and key memories.
+    slots : int
+        Rows that the similarity memory holds, a power of two.
+
+    Members
+    -------
+    start : In(1)
+        Begin with query 0; the three numbers below are valid from here to the last row.
+    chunks, shift, topk : In
+        Rows of P features a token, right shift of a dot product, K.
+    scores : Out(ReadPort)
+        Token list, rank -> score.
+    query, key : Out(ReadPort)
+        Rows of P features s8, row = rank * chunks + chunk.
+    similarity : Out(WritePort)
+        Similarity memory.
+    rows : Out(stream.Signature(signed(12)))
+        Maximum of each finished row. Always taken: the receiver has room for ``slots`` of them.
+    freed : In(1)
+        The oldest row has been read for the last time.
+    """
+
+    def __init__(self, config: CoreConfig, value_rows: int, slots: int) -> None:
+        self._config, self._slots = config, slots
+        self._rank_bits = Shape.cast(range(config.max_topk)).width
+        token = ReadPort(value_rows, config.lanes * config.weight_bits)
+        super().__init__(
+            {
+                "start": In(1),
+                "chunks": In(8),
+                "shift": In(5),
+                "topk": In(range(config.max_topk + 1)),
+                "scores": Out(ReadPort(config.max_topk, config.score_bits)),
+                "query": Out(token),
+                "key": Out(token),
+                "similarity": Out(WritePort(self.similarity_rows, config.score_bits)),
+                "rows": Out(stream.Signature(signed(config.score_bits), always_ready=True)),
+                "freed": In(1),
+            }
+        )
+
+    @property
+    def similarity_rows(self) -> int:
+        """Depth of the similarity memory."""
+        return self._slots << self._rank_bits
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        item = data.StructLayout(
+            {
+                "valid": 1,
+                "first_chunk": 1,
+                "last_chunk": 1,
+                "last_column": 1,
+                "column": self._rank_bits,
+                "slot": range(self._slots),
+            }
+        )
+        issued = self._issue(m, item)
+
+        lanes = data.ArrayLayout(signed(8), config.lanes)
+        query, key = Signal(lanes), Signal(lanes)
+        products = [Signal(signed(16), name=f"product_{lane}") for lane in range(config.lanes)]
+        m.d.sync += [query.eq(self.query.data), key.eq(self.key.data)]
+        m.d.sync += [products[lane].eq(query[lane] * key[lane]) for lane in range(config.lanes)]
+        partial, tree_cycles = adder_tree(m, products)
+        summed = data.View(item, delay(m, issued, 3 + tree_cycles))
+
+        dot = Signal(signed(signed_bits(0, config.max_features * 2 * (1 << 14))))
+        shifted = Signal.like(dot)
+        score = Signal(signed(config.score_bits))
+        masked = Signal(signed(len(dot) + 1))
+        z = Signal(signed(config.score_bits))
+        with m.If(summed.valid):
+            m.d.sync += dot.eq(Mux(summed.first_chunk, 0, dot) + partial)
+        m.d.comb += [self.scores.en.eq(summed.valid), self.scores.addr.eq(summed.column)]
+        m.d.sync += [
+            shifted.eq(dot >> self.shift),
+            score.eq(self.scores.data.as_signed()),
+            masked.eq(shifted + score),
+            z.eq(saturate(masked, config.score_bits)),
+        ]
+        stored = data.View(item, delay(m, summed, 4))
+
+        best, maximum = Signal.like(z), Signal.like(z)
+        write = stored.valid & stored.last_chunk
+        m.d.comb += [
+            self.similarity.en.eq(write),
+            self.similarity.addr.eq(Cat(stored.column, stored.slot)),
+            self.similarity.data.eq(z),
+            maximum.eq(Mux((stored.column == 0) | (z > best), z, best)),
+            self.rows.valid.eq(write & stored.last_column),
+            self.rows.payload.eq(maximum),
+        ]
+        with m.If(write):
+            m.d.sync += best.eq(maximum)
+        return m
+
+    def _issue(self, m: Module, item: data.StructLayout) -> data.View:
+        """Walk over queries, keys and chunks, one pair of memory rows a cycle."""
+        last_rank, last_chunk = Signal(self._rank_bits), Signal.like(self.chunks)
+        row, column, chunk = Signal(self._rank_bits), Signal(self._rank_bits), Signal.like(self.chunks)
+        query_row, query_base = Signal.like(self.query.addr), Signal.like(self.query.addr)
+        key_row = Signal.like(self.key.addr)
+        active, slot, used = Signal(), Signal(range(self._slots)), Signal(range(self._slots + 1))
+        begins, issue = Signal(), Signal()
+        chunk_ends, column_ends = Signal(), Signal()
+        m.d.comb += [
+            begins.eq((column == 0) & (chunk == 0)),
+            issue.eq(active & (~begins | (used != self._slots))),
+            chunk_ends.eq(chunk == last_chunk),
+            column_ends.eq(column == last_rank),
+            self.query.en.eq(issue),
+            self.query.addr.eq(query_row),
+            self.key.en.eq(issue),
+            self.key.addr.eq(key_row),
+        ]
+        m.d.sync += used.eq(used + (issue & begins) - self.freed)
+        with m.If(issue):
+            m.d.sync += [query_row.eq(query_row + 1), key_row.eq(key_row + 1), chunk.eq(chunk + 1)]
+            with m.If(chunk_ends):
+                m.d.sync += [chunk.eq(0), column.eq(column + 1), query_row.eq(query_base)]
+                with m.If(column_ends):
+                    m.d.sync += [
+                        column.eq(0),
+                        key_row.eq(0),
+                        query_row.eq(query_row + 1),
+                        query_base.eq(query_row + 1),
+                        slot.eq(slot + 1),
+                        row.eq(row + 1),
+                        active.eq(row != last_rank),
+                    ]
+        with m.If(self.start):
+            m.d.sync += [
+                last_rank.eq(self.topk - 1),
+                last_chunk.eq(self.chunks - 1),
+                row.eq(0),
+                query_row.eq(0),
+                query_base.eq(0),
+                active.eq(1),
+            ]
+        issued = Signal(item)
+        m.d.comb += [
+            issued.valid.eq(issue),
+            issued.first_chunk.eq(chunk == 0),
+            issued.last_chunk.eq(chunk_ends),
+            issued.last_column.eq(column_ends),
+            issued.column.eq(column),
+            issued.slot.eq(slot),
+        ]
+        return issued

@@ -1,0 +1,139 @@
+"""Second half of sparse attention: base-2 exponentials of a row, and the values they weigh."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Shape, Signal, signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.numerics import EXP_TABLE, signed_bits, unsigned_bits
+from sparta_rtl.memory import ReadPort
+from sparta_rtl.pipeline import delay
+
+__all__ = ["MixPass", "mixed_layout"]
+
+
+def mixed_layout(config: CoreConfig) -> data.StructLayout:
+    """One chunk of one row before normalisation: S and P sums o; |o| is at most 128 * S."""
+    largest = config.max_topk << config.exp_bits
+    return data.StructLayout(
+        {
+            "total": unsigned(unsigned_bits(largest)),
+            "sums": data.ArrayLayout(signed(signed_bits(-largest << 7, 0)), config.lanes),
+        }
+    )
+
+
+class MixPass(wiring.Component):
+    """Weighted sums of the values, row by row and chunk by chunk, on P multipliers::
+
+        d = m[i] - z[i, j],  p[j] = EXP[d & 15] >> min(d >> 4, 15)
+        S = sum_j p[j],  o[e] = sum_j p[j] * v[j, e]
+
+    The exponentials, and S with them, are computed again for every chunk, so that nothing but z is stored. A
+    row costs K * chunks cycles, and more while ``o`` stalls.
+
+    Parameters
+    ----------
+    config : CoreConfig
+        Size of the core.
+    value_rows : int
+        Depth of the value memory.
+    slots : int
+        Rows that the similarity memory holds, a power of two; rows use them in turn.
+
+    Members
+    -------
+    start : In(1)
+        ``chunks`` and ``topk`` (K) are valid from here to the last result.
+    rows : In(stream.Signature(signed(12)))
+        m of each row that lies in the similarity memory; taken when the row has been read for the last time.
+    similarity, value : Out(ReadPort)
+        z, and rows of P values s8, row = rank * chunks + chunk.
+    o : Out(stream.Signature(mixed_layout(config)))
+        Results in row, chunk order.
+    """
+
+    def __init__(self, config: CoreConfig, value_rows: int, slots: int) -> None:
+        self._config, self._slots = config, slots
+        self._rank_bits = Shape.cast(range(config.max_topk)).width
+        super().__init__(
+            {
+                "start": In(1),
+                "chunks": In(8),
+                "topk": In(range(config.max_topk + 1)),
+                "rows": In(stream.Signature(signed(config.score_bits))),
+                "similarity": Out(ReadPort(slots << self._rank_bits, config.score_bits)),
+                "value": Out(ReadPort(value_rows, config.lanes * config.weight_bits)),
+                "o": Out(stream.Signature(mixed_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self._config
+        advance = Signal()
+        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+        item = data.StructLayout({"valid": 1, "first": 1, "last": 1})
+        issued, value_row = self._issue(m, item, advance)
+
+        z, top = Signal(signed(config.score_bits)), delay(m, self.rows.payload, 2, advance)
+        distance = Signal(config.score_bits)
+        fraction, places = Signal(range(EXP_TABLE[0] + 1)), Signal(4)
+        weight = Signal.like(fraction)
+        whole = distance[4:]
+        with m.If(advance):
+            m.d.sync += [
+                z.eq(self.similarity.data.as_signed()),
+                distance.eq(top - z),
+                fraction.eq(Array(EXP_TABLE)[distance[:4]]),
+                places.eq(Mux(whole >= 15, 15, whole)),
+                weight.eq(fraction >> places),
+            ]
+
+        fetched = data.View(item, delay(m, issued, 3, advance))
+        m.d.comb += [
+            self.value.en.eq(fetched.valid & advance),
+            self.value.addr.eq(delay(m, value_row, 3, advance)),
+        ]
+        values = Signal(data.ArrayLayout(signed(8), config.lanes))
+        products = Signal(data.ArrayLayout(signed(len(weight) + 8), config.lanes))
+        weighed = data.View(item, delay(m, fetched, 3, advance))
+        addend = delay(m, weight, 1, advance)
+        sums, total = self.o.payload.sums, self.o.payload.total
+        with m.If(advance):
+            m.d.sync += values.eq(self.value.data)
+            m.d.sync += [products[lane].eq(values[lane] * weight) for lane in range(config.lanes)]
+            m.d.sync += self.o.valid.eq(weighed.valid & weighed.last)
+            with m.If(weighed.valid):
+                m.d.sync += total.eq(Mux(weighed.first, 0, total) + addend)
+                m.d.sync += [
+                    sums[lane].eq(Mux(weighed.first, 0, sums[lane]) + products[lane])
+                    for lane in range(config.lanes)
+                ]
+        return m
+
+    def _issue(self, m: Module, item: data.StructLayout, advance: Signal) -> tuple[data.View, Signal]:
+        """Walk over chunks and keys of each ready row, one similarity a cycle; the value row it weighs."""
+        last_rank, last_chunk = Signal(self._rank_bits), Signal.like(self.chunks)
+        column, chunk, slot = Signal(self._rank_bits), Signal.like(self.chunks), Signal(range(self._slots))
+        value_row = Signal.like(self.value.addr)
+        issue, column_ends, chunk_ends = Signal(), Signal(), Signal()
+        m.d.comb += [
+            issue.eq(self.rows.valid & advance),
+            column_ends.eq(column == last_rank),
+            chunk_ends.eq(chunk == last_chunk),
+            self.similarity.en.eq(issue),
+            self.similarity.addr.eq(Cat(column, slot)),
+            self.rows.ready.eq(advance & column_ends & chunk_ends),
+        ]
+        with m.If(self.start):
+            m.d.sync += [last_rank.eq(self.topk - 1), last_chunk.eq(self.chunks - 1)]
+        with m.If(issue):
+            m.d.sync += [column.eq(column + 1), value_row.eq(value_row + self.chunks)]
+            with m.If(column_ends):
+                m.d.sync += [column.eq(0), chunk.eq(chunk + 1), value_row.eq(chunk + 1)]
+                with m.If(chunk_ends):
+                    m.d.sync += [chunk.eq(0), value_row.eq(0), slot.eq(slot + 1)]
+        issued = Signal(item)
+        m.d.comb += [issued.valid.eq(issue), issued.first.eq(column == 0), issued.last.eq(column_ends)]
+        return issued, value_row

@@ -1,0 +1,149 @@
+"""Cycles of a LAYER descriptor, from ``start`` to ``done``: the recurrence of ``neuron_array.py``, line by line."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import heapreplace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparta_hw.config import CoreConfig
+from sparta_rtl.fire import STEP_CYCLES
+from sparta_rtl.scanner import QUEUE_LINES
+
+__all__ = ["layer_cycles"]
+
+_FIRST_ROW = 7
+"""From the tile's begin to its first row: token, clip, multiply, row, product, line address, row register."""
+_NEW_POSITION = 3
+"""Token, clip, multiply."""
+_READ = 3
+"""From a line's read to the queue's output: block RAM, register, mask."""
+_SUMS = 5
+"""From a group's last entry to its finished sums: place, weight address, weight RAM, register, accumulator."""
+_SPIKES, _VALUES = 8, 4
+"""After the last step's 3 cycles: rest of the lane's pipeline, output queue, acceptance, idle."""
+
+
+class _Row(NamedTuple):
+    """Entries ``low .. high - 1``, ``gap`` cycles after the row before; empty if ``high <= low``."""
+
+    gap: int
+    low: int
+    high: int
+
+
+def layer_cycles(
+    config: CoreConfig,
+    fields: Mapping[str, int],
+    words: NDArray[np.integer],
+    tokens: Sequence[int] | None = None,
+    topk: int = 0,
+) -> tuple[int, int]:
+    """Clock cycles of the neuron array when nothing stalls its outputs, and its active entries.
+
+    Parameters
+    ----------
+    config : CoreConfig
+        The core.
+    fields : mapping
+        Descriptor fields (:func:`sparta_hw.descriptor.decode`).
+    words : int array (entries,)
+        Input words, entry 0 first: bit t is step (or plane) t.
+    tokens : sequence of int
+        Token list in rank order, with ``gather``.
+    topk : int
+        Tokens of it that are used.
+
+    Returns
+    -------
+    cycles, entries : int
+        Exact: equal to the simulated hardware in the unit's tests. All tiles see the same input and take the same
+        time, so one is evaluated.
+    """
+    steps, groups = config.steps, fields["groups"]
+    active = np.asarray(words, dtype=np.int64)[None, :] >> steps * np.arange(groups)[:, None] & (1 << steps) - 1 != 0
+    before = np.zeros((groups, active.shape[1] + 1), dtype=np.int64)
+    np.cumsum(active, axis=1, out=before[:, 1:])
+    counts = [[int(n) for n in group] for group in before]
+    last_steps = fields["steps"] - (groups - 1) * steps
+
+    tile = _Tile(config.line)
+    for rows in _positions(fields, tokens, topk):
+        for group in range(groups):
+            for n, row in enumerate(rows):
+                gap = row.gap + (_NEW_POSITION if n == group == 0 else 0)
+                tile.row(gap, row, counts[group], end=n == len(rows) - 1)
+            tile.group(steps if group < groups - 1 else last_steps)
+    cycles = tile.fire_end + (_VALUES if fields["integer"] else _SPIKES)
+    return fields["tiles"] * cycles, fields["tiles"] * tile.entries
+
+
+def _positions(fields: Mapping[str, int], tokens: Sequence[int] | None, topk: int) -> Iterator[list[_Row]]:
+    """Issued rows of each position."""
+    pitch, run = fields["row_pitch"], fields["run"]
+    if fields["gather"]:
+        for token in (tokens or ())[:topk]:
+            yield [_Row(1, token * pitch, token * pitch + min(pitch, run))]
+        return
+    height, kernel = fields["in_height"], fields["kernel_height"]
+    for y in range(fields["out_height"]):
+        top = y * fields["y_step"] - fields["pad"]
+        input_rows = range(top, max(top, min(top + kernel, height) - 1) + 1)
+        if top >= height:
+            input_rows = range(top, top + kernel)
+        for x in range(fields["out_width"]):
+            column = x * fields["x_step"] - fields["x_start"]
+            left, right = max(column, 0), min(column + run, pitch)
+            rows, gap = [], 1
+            for iy in input_rows:
+                inside = 0 <= iy < height and left < right
+                if inside:
+                    rows.append(_Row(gap, iy * pitch + left, iy * pitch + right))
+                elif iy == input_rows[-1]:
+                    rows.append(_Row(gap, 0, 0))
+                gap = 1 if inside else gap + 1
+            yield rows
+
+
+class _Tile:
+    """Times, in cycles since the tile's begin, of the last event of each kind."""
+
+    def __init__(self, line: int) -> None:
+        self._line = line
+        self._accepted = _FIRST_ROW - 1 - _NEW_POSITION
+        self._read = 0
+        self._room = [0] * QUEUE_LINES
+        self._issued = 0
+        self._free = 0
+        self.fire_end = 0
+        self.entries = 0
+
+    def row(self, gap: int, row: _Row, before: list[int], end: bool) -> None:
+        """One row: scanned and issued line by line. ``before[e]`` counts active entries below e."""
+        low, high = row.low, row.high
+        self._accepted = max(self._accepted + gap, self._read)
+        self._read = max(self._read, self._accepted)
+        while True:
+            stop = min(low // self._line * self._line + self._line, high)
+            count = before[stop] - before[low] if low < high else 0
+            last = end and stop == high
+            self._read = read = max(self._read + 1, self._room[0])
+            room = read + _READ
+            if count or last:
+                load = max(read + _READ, self._issued)
+                self._issued = load + max(count, 1)
+                if last:
+                    self._issued = max(self._issued, self._free)
+                self.entries += count
+                room = load + 1
+            heapreplace(self._room, room)
+            if stop == high:
+                return
+            low = stop
+
+    def group(self, steps: int) -> None:
+        """The group's end, issued last, fires ``steps`` steps."""
+        fire = max(self._issued + _SUMS, self.fire_end)
+        self._free = fire + 1 + STEP_CYCLES * max(steps - 2, 0)
+        self.fire_end = fire + STEP_CYCLES * steps

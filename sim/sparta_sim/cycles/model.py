@@ -1,0 +1,89 @@
+"""Cycles of a whole inference: the units' formulas, and the sequencer between them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Destination, Op, decode
+from sparta_hw.program import Program
+from sparta_hw.tensor_layout import Memory, TensorLayout
+from sparta_rtl.sequencer import FETCH_CYCLES
+from sparta_sim.cycles.array import layer_cycles
+from sparta_sim.cycles.attention import attend_cycles
+from sparta_sim.cycles.select import gate_cycles, pool_cycles, select_cycles
+from sparta_sim.tensor_map import layer_inputs
+
+__all__ = ["Prediction", "entry_words", "predict"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Modelled cycles of one inference, when the result stream never stalls.
+
+    Parameters
+    ----------
+    layer_cycles, layer_entries : tuple of int
+        Cycles from start to done, and active entries, of each descriptor but END.
+    """
+
+    layer_cycles: tuple[int, ...]
+    layer_entries: tuple[int, ...]
+
+    @property
+    def cycles(self) -> int:
+        """Of the inference: all units, and the fetch of each descriptor and of END (``sequencer.py``)."""
+        return sum(self.layer_cycles) + (len(self.layer_cycles) + 1) * FETCH_CYCLES
+
+
+def entry_words(layout: TensorLayout, values: NDArray, config: CoreConfig) -> NDArray[np.int64]:
+    """Words of all entries of a tensor in the spike memory, entry 0 first: bit t is step (or plane) t."""
+    lines = np.ascontiguousarray(layout.pack(values, config), "<u4").view(np.uint8)
+    flat = np.unpackbits(lines, axis=1, bitorder="little", count=config.line * config.steps)
+    grouped = flat.reshape(-1, layout.groups, config.line, config.steps).swapaxes(1, 2)
+    bits = grouped.reshape(-1, layout.groups * config.steps).astype(np.int64)
+    return (bits << np.arange(bits.shape[1])).sum(axis=1)
+
+
+def predict(program: Program, tensors: Mapping[str, NDArray], k: int) -> Prediction:
+    """Cycles of each descriptor for one sample.
+
+    Parameters
+    ----------
+    program : Program
+        The network on its core.
+    tensors : mapping of str to int array
+        Integers of one sample by name, the input spikes (T, C, H, W) among them.
+    k : int
+        Tokens that attend.
+    """
+    config = program.config
+    inputs = layer_inputs(program)
+    index = np.asarray(tensors[program.tensor_in(Memory.SELECT).name])
+    cycles: list[int] = []
+    entries: list[int] = []
+    for at, word in enumerate(program.descriptors):
+        fields = decode(word)
+        active = 0
+        match fields["op"]:
+            case Op.LAYER:
+                layout = inputs[at]
+                words = entry_words(layout, tensors[layout.name], config)
+                count, active = layer_cycles(config, fields, words, [int(i) for i in index], k)
+                if fields["destination"] == Destination.LOGITS:
+                    count += _result_wait(config, fields)
+            case Op.SELECT:
+                count = select_cycles(config, fields, k)
+            case Op.GATE:
+                count = gate_cycles(config, fields)
+            case Op.ATTEND:
+                count = attend_cycles(config, fields, k)
+            case Op.POOL:
+                count = pool_cycles(config, fields)
+            case Op.END:
+                break
+        cycles.append(count)
+        entries.append(active)
+    return Prediction(tuple(cycles), tuple(entries))

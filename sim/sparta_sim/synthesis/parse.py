@@ -1,0 +1,131 @@
+"""Strict readers of the tools' JSON reports: a number that is not there is an error, never a zero."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparta_hw.errors import InputFileError
+
+__all__ = ["Resources", "parse_place", "parse_reports", "parse_stat"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a design takes of an ECP5, after place and route.
+
+    Parameters
+    ----------
+    lut4, ccu2c : int
+        Look-up tables and 2-bit carry cells, synthesised (yosys).
+    ff, bram, dsp : int
+        TRELLIS_FF, DP16KD (18 kbit) and MULT18X18D, placed (nextpnr).
+    lutram : int
+        TRELLIS_DPR16X4: 16 x 4 bits of RAM in logic cells, synthesised (yosys).
+    comb : int
+        Logic cells of all kinds, placed (nextpnr).
+    fmax_mhz : float
+        Of the slowest clock, routed (nextpnr).
+    """
+
+    lut4: int
+    ccu2c: int
+    lutram: int
+    comb: int
+    ff: int
+    bram: int
+    dsp: int
+    fmax_mhz: float
+
+    @property
+    def lut_eq(self) -> int:
+        """LUT4 + 2 x CCU2C: the common measure of logic."""
+        return self.lut4 + 2 * self.ccu2c
+
+
+def _load(path: Path, tool: str) -> dict[str, Any]:
+    try:
+        report = json.loads(path.read_text())
+    except OSError as error:
+        raise InputFileError(f"{path}: cannot read the {tool} report: {error.strerror}") from error
+    except ValueError as error:
+        raise InputFileError(f"{path}: not a {tool} report: {error}") from error
+    if not isinstance(report, dict):
+        raise InputFileError(f"{path}: not a {tool} report")
+    return report
+
+
+def _number(report: Mapping[str, Any], keys: tuple[str, ...], path: Path, kind: type) -> Any:
+    value: Any = report
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if isinstance(value, bool) or not isinstance(value, (int, kind)):
+        raise InputFileError(f"{path}: the report has no number {'/'.join(keys)}")
+    return kind(value)
+
+
+def parse_stat(path: Path) -> dict[str, int]:
+    """Cells of the design by type, from yosys ``stat -json``.
+
+    Yosys leaves out types that do not occur, so the types must add up to the total.
+
+    Raises
+    ------
+    InputFileError
+        The file is missing, not such a report, or incomplete.
+    """
+    report = _load(path, "yosys stat")
+    total = _number(report, ("design", "num_cells"), path, int)
+    types = report["design"].get("num_cells_by_type")
+    if not isinstance(types, dict) or not types:
+        raise InputFileError(f"{path}: the report has no design/num_cells_by_type")
+    cells = {name: _number(types, (name,), path, int) for name in types}
+    if sum(cells.values()) != total:
+        raise InputFileError(f"{path}: cells by type add up to {sum(cells.values())}, the design has {total}")
+    return cells
+
+
+def parse_place(path: Path) -> tuple[dict[str, int], float]:
+    """Cells in use by type, and the frequency in MHz of the slowest clock, from nextpnr ``--report``.
+
+    Raises
+    ------
+    InputFileError
+        The file is missing, not such a report, or lacks a number.
+    """
+    report = _load(path, "nextpnr")
+    used = report.get("utilization")
+    clocks = report.get("fmax")
+    if not isinstance(used, dict) or not used:
+        raise InputFileError(f"{path}: the report has no utilization")
+    if not isinstance(clocks, dict) or not clocks:
+        raise InputFileError(
+            f"{path}: the report has no fmax: was the design routed, and does it have a clock?"
+        )
+    cells = {name: _number(used, (name, "used"), path, int) for name in used}
+    return cells, min(_number(clocks, (name, "achieved"), path, float) for name in clocks)
+
+
+def parse_reports(stat: Path, place: Path) -> Resources:
+    """Resources of a routed design.
+
+    Raises
+    ------
+    InputFileError
+        A report is missing or incomplete.
+    """
+    synthesised = parse_stat(stat)
+    placed, fmax_mhz = parse_place(place)
+    for name in ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D"):
+        _number(placed, (name,), place, int)
+    return Resources(
+        lut4=_number(synthesised, ("LUT4",), stat, int),
+        ccu2c=synthesised.get("CCU2C", 0),
+        lutram=synthesised.get("TRELLIS_DPR16X4", 0),
+        comb=placed["TRELLIS_COMB"],
+        ff=placed["TRELLIS_FF"],
+        bram=placed["DP16KD"],
+        dsp=placed["MULT18X18D"],
+        fmax_mhz=fmax_mhz,
+    )

@@ -1,0 +1,183 @@
+"""Trace records back into the tensors they came from."""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Destination
+from sparta_hw.tensor_layout import Memory, TensorLayout, words_per_line
+
+__all__ = ["Event", "Trace", "Traced", "trace_tensor"]
+
+HEAD_WORDS = 5
+"""Kind, descriptor, cycle, a and b precede a record's mask and data."""
+
+DESTINATIONS = {
+    Memory.QUERY: Destination.QUERY,
+    Memory.KEY: Destination.KEY,
+    Memory.VALUE: Destination.VALUE,
+}
+
+IntArray = NDArray[np.int64]
+Records = NDArray[np.uint32]
+
+
+class Event(IntEnum):
+    """First word of a trace record, as harness.cpp writes it."""
+
+    SPIKES = 1
+    VALUES = 2
+    SCORE = 3
+    SELECT = 4
+    ATTENTION = 5
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A tensor as the hardware produced it.
+
+    Parameters
+    ----------
+    values : int array
+        Meaningless where nothing was written.
+    written : bool array
+        Same shape; false where the hardware produced nothing, or not all bits.
+    stray : str
+        What was written outside of the tensor, or empty.
+    """
+
+    values: IntArray
+    written: NDArray[np.bool_]
+    stray: str = ""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Trace of one sample.
+
+    Parameters
+    ----------
+    config : CoreConfig
+        Gives the widths of lines and rows.
+    records : uint32 array (events, words)
+        See :class:`sparta_sim.simulation.Inferences`.
+    mask_words : int
+        Words of a record's mask.
+    """
+
+    config: CoreConfig
+    records: Records
+    mask_words: int
+
+    def select(self, event: Event, descriptor: int) -> Records:
+        """Records of one kind while one descriptor was in progress."""
+        return self.records[(self.records[:, 0] == event) & (self.records[:, 1] == descriptor)]
+
+    def masks(self, records: Records, bits: int) -> NDArray[np.bool_]:
+        """Masks of records, shape (records, bits)."""
+        return _bits(records[:, HEAD_WORDS : HEAD_WORDS + self.mask_words])[:, :bits].astype(bool)
+
+    def data(self, records: Records) -> Records:
+        """Data words of records."""
+        return records[:, HEAD_WORDS + self.mask_words :]
+
+
+def trace_tensor(trace: Trace, layout: TensorLayout, descriptor: int, k: int) -> Traced:
+    """One tensor from the events of the descriptor that produces it.
+
+    Parameters
+    ----------
+    trace : Trace
+        Events of one sample.
+    layout : TensorLayout
+        Any tensor but the input and the logits (these leave through the result stream).
+    descriptor : int
+        Its index in the program.
+    k : int
+        Tokens that attended, the first axis of tensors of selected tokens.
+    """
+    match layout.memory:
+        case Memory.SPIKES:
+            return _lines(trace, layout, descriptor)
+        case Memory.SCORE:
+            records = trace.select(Event.SCORE, descriptor)
+            return _scatter(records[:, 3:4], _signed(trace.data(records)[:, 0], 16), layout.shape, "token")
+        case Memory.SELECT:
+            records = trace.select(Event.SELECT, descriptor)
+            return _scatter(records[:, 3:4], trace.data(records)[:, 0].astype(np.int64), (k,), "rank")
+        case Memory.ATTENTION:
+            return _attention(trace, layout, descriptor, k)
+        case _:
+            return _rows(trace, layout, descriptor, k)
+
+
+def _bits(words: Records) -> NDArray[np.uint8]:
+    as_bytes = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
+    return np.unpackbits(as_bytes, axis=1, bitorder="little")
+
+
+def _signed(values: Records, bits: int) -> IntArray:
+    low = values.astype(np.int64) & (1 << bits) - 1
+    return low - ((low >> bits - 1) << bits)
+
+
+def _lines(trace: Trace, layout: TensorLayout, descriptor: int) -> Traced:
+    """Rebuild the tensor's lines segment by segment, and in a second image mark what was written."""
+    config = trace.config
+    segments, width = config.line // config.lanes, config.line * config.steps
+    records = trace.select(Event.SPIKES, descriptor)
+    line = records[:, 3].astype(np.int64) - layout.base
+    inside = (line >= 0) & (line < layout.lines)
+    stray = "" if inside.all() else f"line {int(line[~inside][0]) + layout.base}"
+    records, line = records[inside], line[inside]
+    content, marks = np.zeros((2, layout.lines, segments, width // segments), np.uint8)
+    data = _bits(trace.data(records))[:, :width].reshape(-1, segments, width // segments)
+    masks = trace.masks(records, segments)
+    for segment in range(segments):
+        rows = masks[:, segment]
+        content[line[rows], segment] = data[rows, segment]
+        marks[line[rows], segment] = 1
+
+    def unpack(image: NDArray[np.uint8]) -> IntArray:
+        padding = 32 * words_per_line(config) - width
+        bits = np.pad(image.reshape(layout.lines, width), ((0, 0), (0, padding)))
+        return layout.unpack(np.packbits(bits, axis=1, bitorder="little").view("<u4"), config)
+
+    return Traced(unpack(content), unpack(marks) == unpack(np.ones_like(marks)), stray)
+
+
+def _rows(trace: Trace, layout: TensorLayout, descriptor: int, k: int) -> Traced:
+    """Query, key or value: rows of P features, row = rank * chunks + chunk."""
+    lanes, chunks = trace.config.lanes, layout.pitch // trace.config.lanes
+    records = trace.select(Event.VALUES, descriptor)
+    row = records[:, 3].astype(np.int64)
+    inside = (row < k * chunks) & (records[:, 4] == DESTINATIONS[layout.memory])
+    stray = "" if inside.all() else "destination {1}, row {0}".format(*records[~inside][0, 3:5])
+    values, written = np.zeros((k * chunks, lanes), np.int64), np.zeros((k * chunks, lanes), bool)
+    data = np.ascontiguousarray(trace.data(records[inside]).astype("<u4"))
+    values[row[inside]] = data.view(np.int8)[:, :lanes]
+    written[row[inside]] = True
+    features = layout.shape[1]
+    return Traced(values.reshape(k, -1)[:, :features], written.reshape(k, -1)[:, :features], stray)
+
+
+def _attention(trace: Trace, layout: TensorLayout, descriptor: int, k: int) -> Traced:
+    """Attention rows; features of padding up to the pitch are produced too, and ignored."""
+    records = trace.select(Event.ATTENTION, descriptor)
+    traced = _scatter(
+        records[:, 3:5], _signed(trace.data(records)[:, 0], 8), (k, layout.pitch), "rank and feature"
+    )
+    features = layout.shape[1]
+    return replace(traced, values=traced.values[:, :features], written=traced.written[:, :features])
+
+
+def _scatter(index: Records, data: IntArray, shape: tuple[int, ...], what: str) -> Traced:
+    inside = (index < np.array(shape)).all(axis=1)
+    stray = "" if inside.all() else f"{what} {', '.join(map(str, index[~inside][0]))}"
+    values, written = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    at = tuple(index[inside].T)
+    values[at], written[at] = data[inside], True
+    return Traced(values, written, stray)

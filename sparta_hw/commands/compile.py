@@ -1,0 +1,36 @@
+"""Compile an ONNX file in the sparta dialect (docs/dialect.md) to a program and memory images."""
+
+import argparse
+from pathlib import Path
+
+from sparta_hw.commands.options import add_output, make_output
+
+NAME = "compile"
+HELP = "ONNX to program and memory images"
+EXAMPLE = "example: sparta-hw compile model.onnx --core digits -o build/x"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="ONNX file")
+    parser.add_argument("--core", default="digits", help="core configuration: a name or a JSON file (default: digits)")
+    add_output(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write program.bin, program.txt, graph.txt, core.json and the memory images."""
+    from sparta_hw.config import load_config
+    from sparta_hw.files import write_atomic
+    from sparta_hw.frontend import import_model
+    from sparta_hw.passes import compile_model
+    from sparta_hw.printer import print_graph
+
+    config = load_config(options.core)
+    graph = import_model(options.model)
+    program = compile_model(graph, config)
+    folder = make_output(options.output)
+    write_atomic(folder / "graph.txt", print_graph(graph).encode())
+    write_atomic(folder / "program.txt", program.to_text().encode())
+    write_atomic(folder / "core.json", config.to_json().encode())
+    program.write_images(folder)
+    program.save(folder / "program.bin")
+    print(f"compiled {graph.name} for core {config.name}: {folder / 'program.bin'}, {folder / 'program.txt'}")

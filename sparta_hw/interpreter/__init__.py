@@ -1,0 +1,5 @@
+"""Golden interpreter: the meaning of a graph in integers, independent of PyTorch and of the hardware."""
+
+from sparta_hw.interpreter.execute import run
+
+__all__ = ["run"]

@@ -1,0 +1,184 @@
+"""Random layers, and a bench that runs them on the simulated neuron array."""
+
+import random
+from dataclasses import dataclass, field
+
+from amaranth.hdl import Module, unsigned
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import connect
+from amaranth.sim import Simulator
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Destination, Op, decode, encode
+from sparta_rtl.memory import ReadPort
+from sparta_rtl.neuron_array import NeuronArray
+from tests.rtl.layer_reference import Fields, Memories
+
+SMALL = {"max_tokens": 32, "max_topk": 8, "spike_lines": 1024, "weight_rows": 1024, "max_steps": 32}
+
+CONFIGS = {
+    config.name: config
+    for config in (
+        CoreConfig(name="square", lanes=4, steps=4, line=4, **SMALL),
+        CoreConfig(name="long line", lanes=2, steps=3, line=8, **SMALL),
+        CoreConfig(name="one step", lanes=2, steps=1, line=2, **SMALL),
+        CoreConfig(name="two steps", lanes=4, steps=2, line=8, **SMALL),
+        CoreConfig(name="narrow sums", lanes=2, steps=8, line=4, acc_bits=22, sum_bits=34, **SMALL),
+    )
+}
+
+
+@dataclass
+class Case:
+    """One layer: descriptor, memories, and what the hardware is expected to need them for."""
+
+    fields: Fields
+    memories: Memories
+
+
+@dataclass
+class Run:
+    """What the simulated array did with one layer."""
+
+    items: list[dict] = field(default_factory=list)
+    cycles: int = 0
+    entries: int = 0
+
+
+def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
+    """A layer of kind ``conv``, ``gather`` or ``vector`` (one position) on random memories."""
+    rng = random.Random(f"{config.name} {seed}")
+    kind = kind or rng.choice(["conv", "conv", "gather", "vector"])
+    steps = rng.randint(1, min(9, 3 * config.steps))
+    groups = config.groups(steps)
+    channels, tiles = rng.randint(1, 9), rng.randint(1, 3)
+    height, width, kernel, stride, pad = 1, 1, 1, 1, 0
+    if kind == "conv":
+        height, width, kernel = rng.randint(1, 5), rng.randint(1, 5), rng.randint(1, 3)
+        stride, pad = rng.randint(1, 3), rng.randint(0, 2)
+        height, width = max(height, kernel - 2 * pad), max(width, kernel - 2 * pad)
+    elif kind == "gather":
+        height = rng.randint(1, config.max_tokens)
+        channels = rng.randint(1, 12)
+    out_height, out_width = (height + 2 * pad - kernel) // stride + 1, (width + 2 * pad - kernel) // stride + 1
+    integer = kind != "conv" and rng.random() < 0.8
+    row_pitch = channels * width if kind == "conv" else -(-channels // config.lanes) * config.lanes
+    run = kernel * channels
+    weight_pitch = 6 + kernel * run + rng.randint(0, 3)
+    fields = {
+        "integer": int(integer),
+        "signed": rng.randint(0, 1) if integer else 0,
+        "soft": rng.randint(0, 1),
+        "gather": int(kind == "gather"),
+        "destination": rng.choice(list(Destination)[1:]) if integer else Destination.SPIKES,
+        "shift": rng.choice([0, 0, 1, 3, 5, 9, 20, 31]),
+        "pad": pad,
+        "kernel_height": kernel,
+        "steps": steps,
+        "groups": groups,
+        "in_base": rng.randint(0, 20),
+        "out_base": rng.randint(300, 400),
+        "in_height": height,
+        "row_pitch": row_pitch,
+        "out_height": out_height,
+        "out_width": out_width,
+        "run": run,
+        "x_step": stride * channels,
+        "y_step": stride,
+        "x_start": pad * channels,
+        "tiles": tiles,
+        "out_pitch": tiles * config.lanes,
+        "outputs": tiles * config.lanes,
+        "weight_base": rng.randint(0, 30),
+        "weight_pitch": weight_pitch,
+        "v_reset": 0 if rng.random() < 0.5 else rng.randint(-300, 300),
+    }
+    return Case(decode(encode(Op.LAYER, "test", **fields)), _memories(rng, config, fields))
+
+
+def _memories(rng: random.Random, config: CoreConfig, fields: Fields) -> Memories:
+    density = rng.choice([0.0, 0.02, 0.1, 0.3, 1.0])
+    spikes = [0] * config.spike_lines
+    entries = fields["in_height"] * fields["row_pitch"]
+    for line in range(-(-entries // config.line) * fields["groups"]):
+        bits = 0
+        for place in range(config.line):
+            for s in range(min(config.steps, fields["steps"] - line % fields["groups"] * config.steps)):
+                bits |= (rng.random() < density) << place * config.steps + s
+        spikes[fields["in_base"] + line] = bits
+    weights = []
+    for row in range(config.weight_rows):
+        inside = row - fields["weight_base"]
+        header = inside % fields["weight_pitch"]
+        weights.append(sum(_weight(rng, header, fields) << 8 * lane for lane in range(config.lanes)))
+    tokens = [rng.randrange(fields["in_height"]) for _ in range(rng.randint(1, config.max_topk))]
+    return Memories(spikes, weights, tokens if fields["gather"] else [])
+
+
+def _weight(rng: random.Random, row: int, fields: Fields) -> int:
+    """One byte of a block: mostly small biases and thresholds, so that neurons do spike now and then."""
+    if row == 2:
+        return rng.choice([0, 0, 255, rng.randrange(256)])
+    if row == 1 and rng.random() < 0.5:
+        return rng.choice([0, 1, 255])
+    if row == 4:
+        return rng.choice([0, 0, 0, 1, 127])
+    return rng.randrange(1, 256) if row in (3, 5) else rng.randrange(256)
+
+
+class Bench:
+    """A neuron array with memories around it; runs any number of layers, one after the other."""
+
+    def __init__(self, config: CoreConfig) -> None:
+        self.config, self.dut, self.top = config, NeuronArray(config), Module()
+        self.top.submodules.dut = self.dut
+        self.cells = {name: self._memory(name) for name in ("spikes", "weights", "tokens")}
+
+    def _memory(self, name: str) -> memory.Memory:
+        port = getattr(self.dut, name)
+        cells = memory.Memory(shape=unsigned(len(port.data)), depth=1 << len(port.addr), init=[])
+        self.top.submodules[name] = cells
+        read = cells.read_port()
+        self.top.d.comb += [read.en.eq(port.en), read.addr.eq(port.addr), port.data.eq(read.data)]
+        return cells
+
+    def run(self, cases: list[Case], stall: float = 0.0, seed: int = 0) -> list[Run]:
+        """Simulate; outputs are not ready in a cycle with probability ``stall``."""
+        dut, rng, runs = self.dut, random.Random(seed), []
+
+        async def process(ctx) -> None:
+            for case in cases:
+                for name, cells in self.cells.items():
+                    for row, value in enumerate(getattr(case.memories, name)):
+                        ctx.set(cells.data[row], value)
+                ctx.set(dut.layer, {name: int(value) for name, value in case.fields.items()})
+                ctx.set(dut.topk, len(case.memories.tokens))
+                runs.append(await self._layer(ctx, rng, stall))
+
+        sim = Simulator(self.top)
+        sim.add_clock(1e-6)
+        sim.add_testbench(process)
+        sim.run()
+        return runs
+
+    async def _layer(self, ctx, rng: random.Random, stall: float) -> Run:
+        dut, run = self.dut, Run()
+        outputs = [(dut.o_spikes, ("line", "segment", "position", "tile", "first_tile", "last_group"), "words"),
+                   (dut.o_values, ("position", "tile"), "values")]
+        ctx.set(dut.start, 1)
+        while True:
+            if ctx.get(dut.done):
+                assert run.cycles, "done in the cycle of start"
+                run.entries = ctx.get(dut.entries)
+                await ctx.tick()
+                return run
+            for o, scalars, array in outputs:
+                ctx.set(o.ready, rng.random() >= stall)
+                if ctx.get(o.valid) and ctx.get(o.ready):
+                    item = {name: ctx.get(o.payload[name]) for name in scalars}
+                    run.items.append(item | {array: [ctx.get(v) for v in o.payload[array]]})
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            run.cycles += 1
+            if run.cycles > 8_000:
+                raise TimeoutError(f"no done; {len(run.items)} items so far")

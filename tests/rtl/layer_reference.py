@@ -1,0 +1,112 @@
+"""What a LAYER descriptor means on raw memories, in plain Python: the reference of the neuron array."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Destination
+
+Fields = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Memories:
+    """Rows of the memories as integers; ``tokens`` by rank, one for each selected token."""
+
+    spikes: list[int]
+    weights: list[int]
+    tokens: list[int]
+
+
+def _signed(value: int, bits: int) -> int:
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> bits - 1 else value
+
+
+def _clip(value: int, bits: int) -> int:
+    return max(-(1 << bits - 1), min((1 << bits - 1) - 1, value))
+
+
+def word(config: CoreConfig, fields: Fields, memories: Memories, entry: int) -> int:
+    """All step bits of one input entry."""
+    line, bits = fields["in_base"] + entry // config.line * fields["groups"], entry % config.line * config.steps
+    parts = (memories.spikes[line + g] >> bits & (1 << config.steps) - 1 for g in range(fields["groups"]))
+    return sum(part << g * config.steps for g, part in enumerate(parts))
+
+
+def window(fields: Fields, memories: Memories, position: int) -> Iterator[tuple[int, int]]:
+    """(entry, row after the header) of all inputs of one position."""
+    if fields["gather"]:
+        yield from ((memories.tokens[position] * fields["row_pitch"] + n, n) for n in range(fields["run"]))
+        return
+    y, x = divmod(position, fields["out_width"])
+    for ky in range(fields["kernel_height"]):
+        iy = y * fields["y_step"] - fields["pad"] + ky
+        for n in range(fields["run"]):
+            column = x * fields["x_step"] - fields["x_start"] + n
+            if 0 <= iy < fields["in_height"] and 0 <= column < fields["row_pitch"]:
+                yield iy * fields["row_pitch"] + column, ky * fields["run"] + n
+
+
+def hilif(fields: Fields, sums: list[int], bias: int, threshold: int, leak: int) -> int:
+    """Spike word of one neuron (paper Algorithm 1)."""
+    v, spikes = fields["v_reset"], 0
+    for t, total in enumerate(sums):
+        x = _clip((total + bias) >> fields["shift"], 16)
+        v += ((x - v) * leak) >> 8
+        if v >= threshold:
+            spikes |= 1 << t
+            v = v - threshold if fields["soft"] else fields["v_reset"]
+    return spikes
+
+
+def integer(fields: Fields, sums: list[int], bias: int) -> int:
+    """Value of one neuron from its bit planes."""
+    total, top = 0, len(sums) - 1
+    for t, plane in enumerate(sums):
+        total += plane * (-(2**top) if t == 0 and fields["signed"] else 2 ** (top - t))
+    total = (total + bias) >> fields["shift"]
+    return total if fields["destination"] == Destination.LOGITS else _clip(total, 8)
+
+
+def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[list[dict], int]:
+    """Result items in the hardware's order, and the active entries."""
+    items, entries = [], 0
+    positions = len(memories.tokens) if fields["gather"] else fields["out_height"] * fields["out_width"]
+    for tile in range(fields["tiles"]):
+        base = fields["weight_base"] + tile * fields["weight_pitch"]
+
+        def weight(row: int, lane: int, base: int = base) -> int:
+            return memories.weights[base + row] >> 8 * lane & 255
+
+        for position in range(positions):
+            rows = [(word(config, fields, memories, e), row) for e, row in window(fields, memories, position)]
+            active = (w >> g * config.steps & (1 << config.steps) - 1 for w, _ in rows for g in range(fields["groups"]))
+            entries += sum(map(bool, active))
+            results = []
+            for lane in range(config.lanes):
+                sums = [
+                    sum(_signed(weight(6 + row, lane), 8) for w, row in rows if w >> t & 1)
+                    for t in range(fields["steps"])
+                ]
+                header = [weight(n, lane) for n in range(6)]
+                bias = _signed(header[0] | header[1] << 8 | header[2] << 16, 24)
+                if fields["integer"]:
+                    results.append(integer(fields, sums, bias))
+                else:
+                    results.append(hilif(fields, sums, bias, _signed(header[3] | header[4] << 8, 16), header[5]))
+            if fields["integer"]:
+                items.append({"position": position, "tile": tile, "values": results})
+                continue
+            first = position * fields["out_pitch"] + tile * config.lanes
+            for g in range(fields["groups"]):
+                items.append({
+                    "line": fields["out_base"] + first // config.line * fields["groups"] + g,
+                    "segment": first // config.lanes % (config.line // config.lanes),
+                    "position": position,
+                    "tile": tile,
+                    "first_tile": int(tile == 0),
+                    "last_group": int(g == fields["groups"] - 1),
+                    "words": [w >> g * config.steps & (1 << config.steps) - 1 for w in results],
+                })
+    return items, entries

@@ -1,0 +1,217 @@
+import random
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from amaranth.back import verilog
+from amaranth.sim import Simulator
+from numpy.typing import NDArray
+
+from sparta_hw.config import NAMED_CONFIGS, CoreConfig
+from sparta_rtl import attention, normalise, softmax
+from sparta_rtl.attention import AttentionUnit, attend
+from sparta_sim.cycles.attention import attend_cycles
+
+IntArray = NDArray[np.int64]
+
+
+def core(lanes: int, max_topk: int = 20, chunks: int = 4) -> CoreConfig:
+    return CoreConfig(
+        name="test", lanes=lanes, line=max(lanes, 16), max_topk=max_topk, max_features=chunks * lanes
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: s8 rows of K tokens, s12 scores, and the descriptor's shift."""
+
+    query: IntArray
+    key: IntArray
+    value: IntArray
+    scores: IntArray
+    shift: int
+
+    @property
+    def expected(self) -> IntArray:
+        return attend(self.query, self.key, self.value, self.scores, self.shift)
+
+
+def random_case(config: CoreConfig, topk: int, chunks: int, shift: int = 6, seed: int = 0) -> Case:
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(-128, 128, (3, topk, chunks * config.lanes))
+    return Case(*tokens, scores=rng.integers(-2048, 2048, topk) >> rng.integers(0, 8), shift=shift)
+
+
+def run(config: CoreConfig, cases: list[Case], stall: float = 0.0) -> list[tuple[IntArray, int]]:
+    """Results and cycles of one unit that runs ``cases`` one after the other."""
+    dut, rng, answers = AttentionUnit(config), random.Random(7), []
+    token_list: list[int] = []
+
+    async def load(ctx, port, rows: IntArray) -> None:
+        ctx.set(port.en, 1)
+        for address, row in enumerate(rows.reshape(-1, config.lanes)):
+            ctx.set(port.addr, address)
+            ctx.set(port.data, int.from_bytes(row.astype(np.int8).tobytes(), "little"))
+            await ctx.tick()
+        ctx.set(port.en, 0)
+
+    async def one(ctx, case: Case) -> tuple[IntArray, int]:
+        topk, features = case.query.shape
+        for port, rows in ((dut.query, case.query), (dut.key, case.key), (dut.value, case.value)):
+            await load(ctx, port, rows)
+        token_list[:] = (case.scores & 0xFFF).tolist()
+        ctx.set(dut.layer.chunks, features // config.lanes)
+        ctx.set(dut.layer.shift, case.shift)
+        ctx.set(dut.topk, topk)
+        ctx.set(dut.start, 1)
+        values, cycles = [], 0
+        while True:
+            ctx.set(dut.o.ready, rng.random() >= stall)
+            _, _, accepted, o, done = await ctx.tick().sample(
+                dut.o.valid & dut.o.ready, dut.o.payload, dut.done
+            )
+            ctx.set(dut.start, 0)
+            if accepted:
+                assert not done
+                assert divmod(len(values), features) == (o.rank, o.feature)
+                values.append(o.value)
+            if done:
+                return np.array(values).reshape(topk, features), cycles
+            cycles += 1
+            assert cycles < 100_000, "the unit does not finish"
+
+    async def testbench(ctx) -> None:
+        for case in cases:
+            answers.append(await one(ctx, case))
+
+    async def scores(ctx) -> None:
+        async for _, _, en, address in ctx.tick().sample(dut.scores.en, dut.scores.addr):
+            if en:
+                ctx.set(dut.scores.data, token_list[address])
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.add_testbench(scores, background=True)
+    sim.run()
+    return answers
+
+
+def check(config: CoreConfig, cases: list[Case], stall: float = 0.0) -> None:
+    for case, (values, cycles) in zip(cases, run(config, cases, stall), strict=True):
+        np.testing.assert_array_equal(values, case.expected)
+        topk, features = case.query.shape
+        formula = attend_cycles(config, {"chunks": features // config.lanes}, topk)
+        if stall:
+            assert cycles >= formula
+        else:
+            assert cycles == formula
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16])
+def test_values_and_cycles(lanes: int, stall: float) -> None:
+    config = core(lanes)
+    sizes = [(1, 1), (2, 3), (3, 4), (5, 1), (7, 2), (1, 4), (11, 1), (2, 1), (20, 1)]
+    check(config, [random_case(config, k, chunks, seed=k + chunks) for k, chunks in sizes], stall)
+
+
+@pytest.mark.parametrize("shift", [0, 3, 9, 12, 20, 31])
+def test_shifts(shift: int) -> None:
+    config = core(lanes=4)
+    check(config, [random_case(config, 9, 3, shift, seed) for seed in range(3)])
+
+
+@pytest.mark.parametrize(("lanes", "max_topk"), [(2, 1), (4, 3), (32, 2), (64, 5)])
+def test_core_sizes(lanes: int, max_topk: int) -> None:
+    config = core(lanes, max_topk, chunks=2)
+    check(config, [random_case(config, k, chunks) for k in (1, max_topk) for chunks in (1, 2)], stall=0.0)
+
+
+@pytest.mark.parametrize("tokens", [-128, -1, 0, 127])
+@pytest.mark.parametrize("score", [-2048, 0, 2047])
+def test_constant_tokens(tokens: int, score: int) -> None:
+    config = core(lanes=4, max_topk=16)
+    rows = [np.full((k, 16), tokens) for k in (1, 2, 13, 16)]
+    check(config, [Case(r, r, r, np.full(len(r), score), shift=4) for r in rows])
+
+
+def test_extreme_values() -> None:
+    config = core(lanes=4, max_topk=16)
+    rng = np.random.default_rng(1)
+    cases = []
+    for shift in (0, 5, 7, 10):
+        query, key, value = rng.choice([-128, 127], (3, 16, 16))
+        cases.append(Case(query, key, value, rng.choice([-2048, 0, 2047], 16), shift))
+        cases.append(Case(query, key, np.full((16, 16), -128), rng.integers(-20, 20, 16), shift + 6))
+    assert any((np.abs(case.query @ case.key.T >> case.shift) > 2048).any() for case in cases)
+    check(config, cases)
+
+
+def test_hand_computed() -> None:
+    value = np.array([[-128, 127, 3, 0], [-127, 127, -4, 1]])
+    zeros = np.zeros((2, 4), dtype=np.int64)
+    alone = Case(zeros[:1], zeros[:1], value[:1], np.array([-2048]), 0)
+    equal = Case(zeros, zeros, value, np.array([100, 100]), 0)
+    apart = Case(zeros, zeros, value, np.array([16, 0]), 0)  # weights 2 to 1, S = 6144: mant 192, r 170
+    answers = [values for values, _ in run(core(4), [alone, equal, apart])]
+    np.testing.assert_array_equal(answers[0], value[:1])
+    np.testing.assert_array_equal(answers[1], [[-128, 127, -1, 0]] * 2)
+    np.testing.assert_array_equal(
+        answers[2], [[-383 * 170 // 512, 381 * 170 // 512, 340 // 512, 170 // 512]] * 2
+    )
+
+
+def test_reference_approximates_softmax() -> None:
+    case = random_case(core(16), 20, 4, shift=8, seed=3)
+    z = np.clip((case.query @ case.key.T >> case.shift) + case.scores, -2048, 2047) / 16
+    weights = np.exp2(z - z.max(axis=1, keepdims=True))
+    exact = weights / weights.sum(axis=1, keepdims=True) @ case.value
+    assert np.abs(case.expected - exact).max() < 2
+
+
+@pytest.mark.parametrize(
+    ("module", "table", "entry"),
+    [(softmax, "EXP_TABLE", 3), (softmax, "EXP_TABLE", 12), (normalise, "RECIPROCAL_TABLE", 0)],
+)
+def test_wrong_table_entry_is_seen(monkeypatch: pytest.MonkeyPatch, module, table: str, entry: int) -> None:
+    config = core(lanes=4)
+    cases = [
+        replace(random_case(config, k, 4, shift=12), scores=np.zeros(k, dtype=np.int64)) for k in (1, 16)
+    ]
+    entries = list(getattr(module, table))
+    entries[entry] -= 64
+    monkeypatch.setattr(module, table, tuple(entries))
+    with pytest.raises(AssertionError, match="Arrays are not equal"):
+        check(config, cases)
+
+
+def test_wrong_shift_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = core(lanes=4)
+    monkeypatch.setitem(
+        globals(), "attend", lambda q, k, v, scores, shift: attention.attend(q, k, v, scores, shift + 1)
+    )
+    with pytest.raises(AssertionError, match="Arrays are not equal"):
+        check(config, [random_case(config, 8, 2)])
+
+
+def test_wrong_cycles_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "attend_cycles", lambda config, fields, topk: 34 + 1)
+    with pytest.raises(AssertionError, match="34 == 35"):
+        check(core(4), [random_case(core(4), 2, 1)])
+
+
+@pytest.mark.parametrize("name", ["digits", "tiny"])
+def test_named_core_converts(name: str) -> None:
+    assert "module attention" in verilog.convert(AttentionUnit(NAMED_CONFIGS[name]), name="attention")
+
+
+def test_one_similarity_and_one_mix_row_a_cycle() -> None:
+    config = NAMED_CONFIGS["digits"]
+    for topk in range(20, config.max_topk + 1):
+        assert attend_cycles(config, {"chunks": 2}, topk) <= 1.10 * topk * topk * 2
+
+
+def test_digits_core() -> None:
+    config = NAMED_CONFIGS["digits"]
+    check(config, [random_case(config, 64, 2, shift=8), random_case(config, 33, 4, shift=7)])

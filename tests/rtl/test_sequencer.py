@@ -1,0 +1,87 @@
+"""The sequencer starts units in program order, counts their cycles, and limits K."""
+
+import pytest
+from amaranth.sim import Simulator
+
+from sparta_hw.config import NAMED_CONFIGS
+from sparta_hw.descriptor import DESCRIPTOR_WORDS, Op, encode
+from sparta_rtl.sequencer import FETCH_CYCLES, UNIT_OPS, Sequencer
+
+CONFIG = NAMED_CONFIGS["tiny"]
+
+
+def run_sequencer(program: list[int], unit_cycles: list[int], topk_request: int, hold: int = 0) -> dict:
+    """Started ops in order, counters, total cycles and K, with each unit answering after its cycles."""
+    dut = Sequencer(CONFIG)
+    words = [descriptor >> 32 * n & 0xFFFFFFFF for descriptor in program for n in range(DESCRIPTOR_WORDS)]
+    seen: dict = {"starts": [], "counters": {}, "topk": None}
+
+    async def memory(ctx):
+        address = 0
+        while True:
+            ctx.set(dut.program.data, words[address] if address < len(words) else 0)
+            *_, address = await ctx.tick().sample(dut.program.addr)
+
+    async def units(ctx):
+        for n, cycles in enumerate(unit_cycles):
+            for _ in range(hold if n else 0):
+                ctx.set(dut.hold, 1)
+                await ctx.tick()
+            ctx.set(dut.hold, 0)
+            while not ctx.get(dut.starts):
+                await ctx.tick()
+            starts = ctx.get(dut.starts)
+            seen["starts"].append(UNIT_OPS[starts.bit_length() - 1])
+            for _ in range(cycles):
+                await ctx.tick()
+                assert ctx.get(dut.starts) == 0
+            ctx.set(dut.dones, starts)
+            _, _, enable, row, value = await ctx.tick().sample(dut.counter.en, dut.counter.addr, dut.counter.data)
+            assert enable
+            seen["counters"][row] = value
+            ctx.set(dut.dones, 0)
+
+    async def host(ctx):
+        ctx.set(dut.topk_request, topk_request)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        while not ctx.get(dut.done):
+            await ctx.tick()
+        await ctx.tick()
+        seen["cycles"], seen["topk"] = ctx.get(dut.cycles), ctx.get(dut.topk)
+        seen["clamped"], seen["busy"] = ctx.get(dut.topk_clamped), ctx.get(dut.busy)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(memory, background=True)
+    sim.add_testbench(units, background=True)
+    sim.add_testbench(host)
+    sim.run()
+    return seen
+
+
+def make_program() -> list[int]:
+    ops = [Op.LAYER, Op.SELECT, Op.GATE, Op.ATTEND, Op.POOL]
+    return [encode(op, "test", **({"tokens": 9} if op is Op.SELECT else {})) for op in ops] + [encode(Op.END, "test")]
+
+
+def test_units_run_in_program_order_and_are_counted() -> None:
+    cycles = [5, 1, 30, 2, 7]
+    seen = run_sequencer(make_program(), cycles, topk_request=4)
+    assert seen["starts"] == [Op.LAYER, Op.SELECT, Op.GATE, Op.ATTEND, Op.POOL]
+    assert [seen["counters"][n] for n in range(5)] == cycles
+    assert seen["cycles"] == sum(cycles) + (len(cycles) + 1) * FETCH_CYCLES
+    assert not seen["busy"]
+
+
+def test_a_background_unit_postpones_the_next_start() -> None:
+    wait = 2 * FETCH_CYCLES
+    seen = run_sequencer(make_program(), [3] * 5, topk_request=4, hold=wait)
+    assert seen["cycles"] == 5 * 3 + 6 * FETCH_CYCLES + 4 * (wait + 1 - FETCH_CYCLES)
+
+
+@pytest.mark.parametrize(("request_k", "expected", "clamped"), [(0, 1, 1), (1, 1, 0), (9, 9, 0), (10, 9, 1), (999, 9, 1)])
+def test_k_is_limited_to_the_tokens(request_k: int, expected: int, clamped: int) -> None:
+    seen = run_sequencer(make_program(), [3] * 5, topk_request=request_k)
+    assert (seen["topk"], seen["clamped"]) == (expected, clamped)
