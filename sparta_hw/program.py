@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import DESCRIPTOR_BITS, Op, decode
 from sparta_hw.errors import ConfigError, InputFileError
-from sparta_hw.files import read_sections, write_sections, write_text
+from sparta_hw.files import read_bytes, read_sections, write_sections, write_text
 from sparta_hw.tensor_layout import Memory, TensorLayout
 
 __all__ = ["Program"]
@@ -180,6 +180,25 @@ class Program:
             text = "".join(f"{row:0{bits // 4}x}\n" for row in rows)
             write_text(folder / name, text)
 
+    def read_images(self, directory: str | Path) -> "Program":
+        """The same program with the memory contents of a folder of :meth:`write_images`.
+
+        Raises
+        ------
+        InputFileError
+            An image is missing, or has another size.
+        """
+        folder = Path(directory)
+        weights = _read_image(folder / "weights.mem", len(self.weights))
+        tables = _read_image(folder / "tables.mem", self.tables.shape[1])
+        entries = np.array([[row >> 16 * cue & 0xFFFF for row in tables] for cue in range(4)], np.uint16)
+        return replace(
+            self,
+            descriptors=tuple(_read_image(folder / "program.mem", len(self.descriptors))),
+            weights=np.array([list(row.to_bytes(self.config.lanes, "little")) for row in weights], np.uint8),
+            tables=entries.astype(np.int16).astype(np.int64),
+        )
+
     def to_text(self) -> str:
         """A readable listing: descriptors with their fields that are not zero, then tensors."""
         lines = [
@@ -203,3 +222,14 @@ class Program:
                 f".tensor {place.name} {place.kind.value} {shape} {place.type} {place.memory.value}{detail}"
             )
         return "\n".join(lines) + "\n"
+
+
+def _read_image(path: Path, rows: int) -> list[int]:
+    """Rows of a ``$readmemh`` file."""
+    try:
+        image = [int(line, 16) for line in read_bytes(path, "a memory image").decode().split()]
+    except ValueError as error:
+        raise InputFileError(f"{path}: not a memory image: {error}") from error
+    if len(image) != rows:
+        raise InputFileError(f"{path}: has {len(image)} rows, the program {rows}; compile the model again")
+    return image

@@ -69,37 +69,46 @@ def structure_problems(graph: Graph) -> list[str]:
 
 
 def _definition_problems(graph: Graph) -> Iterator[str]:
-    defined = {graph.input.name: graph.input}
+    defined: dict[str, tuple[Value, type[Operation] | None]] = {graph.input.name: (graph.input, None)}
     nodes: set[str] = set()
     for op in graph.operations:
         if op.node in nodes:
             yield f"{op.node}: two operations have this name"
         nodes.add(op.node)
-        for value in _inputs(op):
-            if value.name not in defined:
+        for value, expected in _sources(op):
+            written, producer = defined.get(value.name, (None, None))
+            if written is None:
                 yield f"{op.node}: reads {value.name!r}, which no earlier operation writes"
-            elif defined[value.name] != value:
-                yield f"{op.node}: reads {value}, which was written as {defined[value.name]}"
+            elif written != value:
+                yield f"{op.node}: reads {value}, which was written as {written}"
+            elif producer not in (expected, None) or (producer is None and expected is not SpikingConv):
+                yield f"{op.node}: reads {value.name!r}, which is no result of {expected.__name__}"
         for value in op.outputs if isinstance(op, SpikeCues) else (op.output,):
             if value.name in defined:
                 yield f"{op.node}: writes {value.name!r}, which already exists"
-            defined[value.name] = value
+            defined[value.name] = (value, type(op))
 
 
-def _inputs(op: Operation) -> tuple[Value, ...]:
+def _sources(op: Operation) -> tuple[tuple[Value, type[Operation]], ...]:
+    """What an operation reads, each with the operation that must have written it (or the network's input)."""
     match op:
-        case SpikingConv() | SpikeCues() | TopKTokens():
-            return (op.input,)
+        case SpikingConv() | SpikeCues():
+            return ((op.input, SpikingConv),)
         case TokenScore():
-            return op.inputs
+            return tuple((cue, SpikeCues) for cue in op.inputs)
+        case TopKTokens():
+            return ((op.input, TokenScore),)
         case TokenGate():
-            return (op.input, op.index)
-        case Projection():
-            return (op.input,) if op.index is None else (op.input, op.index)
+            return ((op.input, SpikingConv), (op.index, TopKTokens))
+        case Projection(index=None):
+            return ((op.input, TokenPool),)
+        case Projection(index=Value() as index):
+            return ((op.input, TokenGate), (index, TopKTokens))
         case SparseAttention():
-            return (op.query, op.key, op.value, op.score, op.index)
+            heads = tuple((head, Projection) for head in (op.query, op.key, op.value))
+            return (*heads, (op.score, TokenScore), (op.index, TopKTokens))
         case TokenPool():
-            return (op.tokens, op.attention)
+            return ((op.tokens, TokenGate), (op.attention, SparseAttention))
     raise TypeError(f"{op.node}: unknown operation {type(op).__name__}")
 
 
@@ -144,7 +153,9 @@ def _problems(op: Operation, graph: Graph) -> Iterator[str]:
         case Projection():
             yield from _projection_problems(op, graph)
         case SparseAttention():
-            for value in (op.key, op.value, op.output):
+            if len({op.query, op.key, op.value}) < 3:
+                yield "query, key and value are not three different values"
+            for value in (op.query, op.key, op.value, op.output):
                 yield from _shape(value.name, value.shape, op.query.shape)
                 yield from _typed(value, 8, True)
             yield from _in("shift", op.shift, *_SHIFTS)

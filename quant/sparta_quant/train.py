@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,7 @@ __all__ = ["NETWORK_FILE", "STATE_FILE", "TrainSettings", "train"]
 NETWORK_FILE = "network.pt"
 STATE_FILE = "training.pt"
 _LARGEST_MOVE = 1
+_CLASSIFIER_FACTOR = 1 / 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +134,7 @@ class _Trainer:
             self.network = SpartaNetwork(config)
         self.network.set_exact(False)
         self._generator = torch.Generator().manual_seed(settings.seed)
-        self._optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=settings.weight_decay)
+        self._optimizer = torch.optim.AdamW(_groups(self.network), weight_decay=settings.weight_decay)
 
     def run_epoch(self) -> str:
         """One pass over the data; answers with its figures for the progress bar."""
@@ -171,7 +173,7 @@ class _Trainer:
         peak = settings.finetune_rate if exact else settings.learning_rate
         done = torch.tensor((self.epoch - start + fraction) / length)
         for group in self._optimizer.param_groups:
-            group["lr"] = peak * 0.5 * (1 + float(torch.cos(torch.pi * done)))
+            group["lr"] = group["factor"] * peak * 0.5 * (1 + float(torch.cos(torch.pi * done)))
 
     def save(self, path: Path) -> None:
         """Keep everything that the next epoch depends on."""
@@ -204,3 +206,11 @@ class _Trainer:
         self.network.set_exact(self.epoch > self.settings.epochs)
         self._optimizer.load_state_dict(state["optimizer"])
         self._generator.set_state(state["generator"])
+
+
+def _groups(network: SpartaNetwork) -> list[dict[str, Any]]:
+    """Parameters with factors on their learning rate: pooled features are sums, so weights of logits move less."""
+    classifier = list(network.classifier.parameters())
+    chosen = {id(parameter) for parameter in classifier}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
+    return [{"params": others, "factor": 1.0}, {"params": classifier, "factor": _CLASSIFIER_FACTOR}]

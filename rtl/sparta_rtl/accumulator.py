@@ -31,8 +31,8 @@ class Accumulators(wiring.Component):
     taken : In(1)
         ``sums`` has been read for the last time.
 
-    Latency and throughput: one entry a cycle; ``full`` rises three cycles after the group's last entry came in, and
-    the next group accumulates meanwhile. Whoever sends entries sees to it that a group's end finds ``full`` low.
+    Latency and throughput: one entry a cycle. ``full`` rises three cycles after the group's last entry came
+    in, and the next group accumulates meanwhile. The sender of a group's end sees to it that ``full`` is low.
     """
 
     valid: Signal
@@ -45,15 +45,17 @@ class Accumulators(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__({
-            "valid": In(1),
-            "entry": In(entry_layout(config)),
-            "weights": In(config.lanes * config.weight_bits),
-            "sums": Out(sums_layout(config)),
-            "full": Out(1),
-            "final": Out(1),
-            "taken": In(1),
-        })
+        super().__init__(
+            {
+                "valid": In(1),
+                "entry": In(entry_layout(config)),
+                "weights": In(config.lanes * config.weight_bits),
+                "sums": Out(sums_layout(config)),
+                "full": Out(1),
+                "final": Out(1),
+                "taken": In(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

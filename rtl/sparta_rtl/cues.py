@@ -1,6 +1,6 @@
 """Spike cues: five sums per token over the spike words of its channels, collected as they are fired."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -91,7 +91,7 @@ class CueUnit(wiring.Component):
         ]
 
         token, first_tile = Signal(range(config.max_tokens)), Signal()
-        real_lanes, missing = Signal(range(config.lanes + 1)), Signal(range(-(1 << 14), 1 << 20))
+        real_lanes, missing = Signal(range(config.lanes + 1)), Signal(signed(16))
         m.d.comb += missing.eq((item.tile + 1) * config.lanes - self.outputs)
         with m.If(load):
             m.d.sync += [
@@ -164,7 +164,7 @@ class CueUnit(wiring.Component):
         later = Cat(word[1:].any() for word in words)
         following = Cat((word >> 1)[0] for word in words)
         return {
-            "first": (real & ~(seen | spikes))[:lanes],
+            "first": real & ~(seen | spikes),
             "span": (seen | spikes) & later,
             "gaps": seen & spikes,
             "burst": spikes & following,

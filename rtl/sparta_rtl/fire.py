@@ -35,15 +35,15 @@ class FireStage(wiring.Component):
     header : In(ArrayLayout(lane_header(config), lanes))
     sums, full, final, taken : of the accumulators
     free : Out(1)
-        Pulse, once a group: the next group's last entry may be issued. Early enough for the pipeline behind
-        it, late enough for the sums in it.
+        Pulse, once a group: the next group's last entry may be issued. Its sums arrive six cycles later at
+        the earliest: after this group's last step was read, and in the cycle in which the next one can start.
     o_spikes : Out(stream.Signature(spike_item_layout(config)))
     o_values : Out(stream.Signature(value_item_layout(config)))
     idle : Out(1)
         The tile's last result has been accepted.
 
-    Latency and throughput: a group of n steps takes 3 n cycles. Its result is valid 10 cycles after the read of its last
-    step (6 with ``integer``), ``idle`` follows one cycle later.
+    Latency and throughput: a group of n steps takes 3 n cycles. Its result is valid 10 cycles after the read
+    of its last step (6 with ``integer``); ``idle`` follows one cycle later.
     """
 
     begin: Signal
@@ -63,20 +63,22 @@ class FireStage(wiring.Component):
         self._config = config
         self._item = spike_item_layout(config)
         self._value = value_item_layout(config)
-        super().__init__({
-            "begin": In(1),
-            "layer": In(descriptor_layout(Op.LAYER)),
-            "tile": In(10),
-            "header": In(data.ArrayLayout(lane_header(config), config.lanes)),
-            "sums": In(sums_layout(config)),
-            "full": In(1),
-            "final": In(1),
-            "taken": Out(1),
-            "free": Out(1),
-            "o_spikes": Out(stream.Signature(self._item)),
-            "o_values": Out(stream.Signature(self._value)),
-            "idle": Out(1),
-        })
+        super().__init__(
+            {
+                "begin": In(1),
+                "layer": In(descriptor_layout(Op.LAYER)),
+                "tile": In(10),
+                "header": In(data.ArrayLayout(lane_header(config), config.lanes)),
+                "sums": In(sums_layout(config)),
+                "full": In(1),
+                "final": In(1),
+                "taken": Out(1),
+                "free": Out(1),
+                "o_spikes": Out(stream.Signature(self._item)),
+                "o_values": Out(stream.Signature(self._value)),
+                "idle": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -90,15 +92,17 @@ class FireStage(wiring.Component):
         return m
 
     def _stage_layout(self) -> data.StructLayout:
-        """What travels with a step: it exists, its place, first of its position, last of group, position, tile."""
-        return data.StructLayout({
-            "valid": 1,
-            "step": range(self._config.steps),
-            "fresh": 1,
-            "group_end": 1,
-            "position_end": 1,
-            "final": 1,
-        })
+        """What travels with a step: its place, first of its position, last of its group, position, tile."""
+        return data.StructLayout(
+            {
+                "valid": 1,
+                "step": range(self._config.steps),
+                "fresh": 1,
+                "group_end": 1,
+                "position_end": 1,
+                "final": 1,
+            }
+        )
 
     def _read_steps(self, m: Module) -> None:
         """Which step is read when; the sums' hand-over; results under way."""
@@ -170,10 +174,10 @@ class FireStage(wiring.Component):
         m.submodules.spikes = spikes = fifo.SyncFIFO(width=self._item.size, depth=QUEUE_ITEMS)
         m.submodules.values = values = fifo.SyncFIFO(width=self._value.size, depth=QUEUE_ITEMS)
         item, value = Signal(self._item), Signal(self._value)
-        spoken, valued = self._stages[SPIKE_STAGE + 1], self._stages[RESULT_STAGE]
+        spiked, valued = self._stages[SPIKE_STAGE + 1], self._stages[RESULT_STAGE]
         spikes_end, values_end, complete = Signal(), Signal(), Signal()
         m.d.comb += [
-            spikes_end.eq(spoken.valid & spoken.group_end),
+            spikes_end.eq(spiked.valid & spiked.group_end),
             values_end.eq(valued.valid & valued.position_end & layer.integer),
             spikes.w_en.eq(spikes_end),
             spikes.w_data.eq(item),
@@ -190,11 +194,13 @@ class FireStage(wiring.Component):
         ]
         with m.If(self.begin):
             m.d.sync += complete.eq(0)
-        with m.Elif((spikes_end & spoken.final) | (values_end & valued.final)):
+        with m.Elif((spikes_end & spiked.final) | (values_end & valued.final)):
             m.d.sync += complete.eq(1)
-        self._addresses(m, item, value, advance=spikes_end | values_end, position_end=layer.integer | spoken.position_end)
+        self._addresses(m, item, value, spikes_end | values_end, layer.integer | spiked.position_end)
 
-    def _addresses(self, m: Module, item: data.View, value: data.View, advance: Value, position_end: Value) -> None:
+    def _addresses(
+        self, m: Module, item: data.View, value: data.View, advance: Value, position_end: Value
+    ) -> None:
         """Counters of the next result: ``line = out_base + (entry // L) * groups + group``.
 
         They settle in :data:`STEP_CYCLES` cycles, which is how far apart results are.

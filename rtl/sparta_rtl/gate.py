@@ -166,11 +166,7 @@ class GateUnit(wiring.Component):
         config, layer = self._config, self.layer
         flush = self._lines + 3
         count = Signal(range(max(config.max_steps + 1, flush, config.line)))
-        chunk, token, group = (
-            Signal.like(layer.chunks),
-            Signal(range(config.max_tokens)),
-            Signal.like(layer.groups),
-        )
+        chunk, group, token = Signal.like(layer.chunks), Signal.like(layer.groups), Signal.like(issue.token)
         chunk_line, token_line = Signal.like(layer.in_base), Signal.like(layer.in_base)
         pitch, period = Signal(len(layer.chunks) + len(layer.groups)), Signal.like(layer.groups)
         m.d.sync += [
@@ -185,12 +181,8 @@ class GateUnit(wiring.Component):
             self.spikes.addr.eq(token_line + group),
         ]
 
-        pooled, feature, last_chunk, last_sum = (
-            Signal.like(sums[0]),
-            Signal(range(pool_depth(config))),
-            Signal(),
-            Signal(),
-        )
+        pooled, feature = Signal.like(sums[0]), Signal.like(self.pool.addr)
+        last_chunk, last_sum = Signal(), Signal()
         m.d.comb += [
             last_chunk.eq(chunk == layer.chunks - 1),
             self.pool.addr.eq(feature),

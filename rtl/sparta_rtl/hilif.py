@@ -18,30 +18,34 @@ SPIKE_STAGE = 8
 
 def lane_header(config: CoreConfig) -> data.StructLayout:
     """Parameters of one output channel, in the order of a tile's header rows."""
-    return data.StructLayout({
-        "bias": signed(config.bias_bits),
-        "threshold": signed(config.membrane_bits),
-        "leak": config.tau_bits,
-    })
+    return data.StructLayout(
+        {
+            "bias": signed(config.bias_bits),
+            "threshold": signed(config.membrane_bits),
+            "leak": config.tau_bits,
+        }
+    )
 
 
 def lane_mode(config: CoreConfig) -> data.StructLayout:
-    """Parameters of a layer that every lane needs: the LAYER descriptor's fields, ``logits`` from its destination."""
-    return data.StructLayout({
-        "integer": 1,
-        "logits": 1,
-        "soft": 1,
-        "shift": 5,
-        "v_reset": signed(config.membrane_bits),
-    })
+    """What every lane needs of a LAYER descriptor; ``logits`` : that is its destination."""
+    return data.StructLayout(
+        {
+            "integer": 1,
+            "logits": 1,
+            "soft": 1,
+            "shift": 5,
+            "v_reset": signed(config.membrane_bits),
+        }
+    )
 
 
 def lane_strobes() -> data.StructLayout:
     """When the lanes' registers move; ``n`` cycles after the sum was read.
 
-    read : 0, take the sum;  total : 1, its Horner step;  keep : 1, add to twice the total of before;  negate : 1,
-    subtract it;  leak : 5, difference to the membrane;  fresh : 5, the membrane is at ``v_reset``;  update : 7,
-    new membrane and spike.
+    read : 0, take the sum;  total : 1, its Horner step;  keep : 1, add to twice the total of before;
+    negate : 1, subtract it;  leak : 5, difference to the membrane;  fresh : 5, the membrane is at
+    ``v_reset``;  update : 7, new membrane and spike.
     """
     return data.StructLayout(dict.fromkeys(("read", "total", "keep", "negate", "leak", "fresh", "update"), 1))
 
@@ -67,8 +71,8 @@ class FireLane(wiring.Component):
     spike : Out(1)
         Valid :data:`SPIKE_STAGE` cycles after ``read``, until the next ``update``.
 
-    Latency and throughput: one step in three cycles, for the loop difference, product, membrane. One multiplier,
-    (membrane_bits + 1) x (tau_bits + 1) bits signed, between two registers.
+    Latency and throughput: one step in three cycles, for the loop difference, product, membrane. One
+    multiplier, (membrane_bits + 1) x (tau_bits + 1) bits signed, between two registers.
     """
 
     sum: Signal
@@ -80,14 +84,16 @@ class FireLane(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__({
-            "sum": In(signed(config.acc_bits)),
-            "header": In(lane_header(config)),
-            "mode": In(lane_mode(config)),
-            "strobes": In(lane_strobes()),
-            "result": Out(signed(config.sum_bits)),
-            "spike": Out(1),
-        })
+        super().__init__(
+            {
+                "sum": In(signed(config.acc_bits)),
+                "header": In(lane_header(config)),
+                "mode": In(lane_mode(config)),
+                "strobes": In(lane_strobes()),
+                "result": Out(signed(config.sum_bits)),
+                "spike": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -13,22 +13,24 @@ __all__ = ["EntryIssue", "entry_layout"]
 def entry_layout(config: CoreConfig) -> data.StructLayout:
     """What the accumulators do about one entry.
 
-    weight : its weight row;  read : there is an entry (an empty last line has none);  steps : its S step bits;
-    end : last one of its position and group;  final : last one of the tile.
+    weight : its weight row;  read : there is an entry (an empty last line has none);  steps : its S step
+    bits;  end : last one of its position and group;  final : last one of the tile.
     """
-    return data.StructLayout({
-        "weight": range(config.weight_rows),
-        "read": 1,
-        "steps": config.steps,
-        "end": 1,
-        "final": 1,
-    })
+    return data.StructLayout(
+        {
+            "weight": range(config.weight_rows),
+            "read": 1,
+            "steps": config.steps,
+            "end": 1,
+            "final": 1,
+        }
+    )
 
 
 class EntryIssue(wiring.Component):
     """One active entry a cycle, lowest first, without a gap between lines; an empty last line takes a cycle.
 
-    The last entry of a position and group waits for ``free``: it will overwrite the sums that the fire stage reads.
+    The last entry of a position and group waits for ``free``: its sums overwrite those that are being fired.
 
     Members
     -------
@@ -47,12 +49,14 @@ class EntryIssue(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__({
-            "i": In(stream.Signature(line_layout(config))),
-            "free": In(1),
-            "valid": Out(1),
-            "entry": Out(entry_layout(config)),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(line_layout(config))),
+                "free": In(1),
+                "valid": Out(1),
+                "entry": Out(entry_layout(config)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -77,10 +81,9 @@ class EntryIssue(wiring.Component):
             m.d.sync += credit.eq(0)
 
         picked, picked_valid, place = Signal(entry_layout(config)), Signal(), Signal(range(config.line))
-        index = Cat(Cat(lowest[n] for n in range(config.line) if n >> bit & 1).any() for bit in range(len(place)))
-        steps = Cat(
-            (lowest & Cat(line.words[n][step] for n in range(config.line))).any() for step in range(config.steps)
-        )
+        places = range(config.line)
+        index = Cat(Cat(lowest[n] for n in places if n >> bit & 1).any() for bit in range(len(place)))
+        steps = Cat((lowest & Cat(line.words[n][s] for n in places)).any() for s in range(config.steps))
         m.d.sync += [
             picked_valid.eq(issue),
             place.eq(index),

@@ -22,8 +22,8 @@ __all__ = ["NeuronArray"]
 class NeuronArray(wiring.Component):
     """Event-driven convolution or projection, then HI-LIF or recombination of bit planes (ARCHITECTURE.md).
 
-    Loop order: tile, position, step group, kernel row, line, active entry. A tile starts with its header rows and
-    ends when its last result has been accepted; within a tile everything overlaps::
+    Loop order: tile, position, step group, kernel row, line, active entry. A tile starts with its header rows
+    and ends when its last result has been accepted; within a tile everything overlaps::
 
         WindowRows -> LineScanner -> EntryIssue -> Accumulators -> FireStage -> o_spikes, o_values
         kernel rows   spike lines    entries       weights         steps
@@ -47,21 +47,22 @@ class NeuronArray(wiring.Component):
     entries : Out(32)
         Active entries accumulated since ``start``, once a tile each.
 
-    Latency and throughput, without output stalls (times in cycles from the tile's begin, which is ``start`` or the
-    end of the tile before; ``sparta_sim.cycles.array`` evaluates this line by line)::
+    Latency and throughput without output stalls, in cycles from the tile's begin, which is ``start`` or the
+    end of the tile before; the last tile's end is ``done``. ``sparta_sim.cycles.array`` evaluates it line by
+    line::
 
         row     accepted when valid and its predecessor's last line is read; valid 7 cycles after begin, then
                 1 cycle (+ 1 for each row left out, + 3 at a new position) after its predecessor was accepted
         line    read after its row was accepted, one a cycle, while fewer than 4 are under way
-        load    3 cycles after the read, or with the last entry of the line before; makes room 1 cycle later;
-                a line without active entries that is not the last of its group makes room 3 cycles after the read
+        load    3 cycles after the read, or with the last entry of the line before; makes room 1 cycle later
+        drop    of a line without active entries, unless it is its group's last; room 3 cycles after the read
         entry   one a cycle from the cycle after the load; an empty last line takes one cycle as well;
                 the last entry of a group waits for ``free``
         group   fires 5 cycles after its last entry, or 3 n cycles after the n steps of the group before;
                 ``free`` for the next one 1 + 3 max(n - 2, 0) cycles after that
         tile    8 + 3 n cycles (4 + 3 n with ``integer``) after its last group starts to fire
 
-    The array is thus bound by the largest of: active entries (at least 1 a group), lines, and 3 x T a position.
+    So a position costs the largest of: active entries (at least 1 a group), lines, 3 x T.
     """
 
     start: Signal
@@ -77,18 +78,20 @@ class NeuronArray(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__({
-            "start": In(1),
-            "done": Out(1),
-            "layer": In(descriptor_layout(Op.LAYER)),
-            "topk": In(range(config.max_topk + 1)),
-            "spikes": Out(ReadPort(config.spike_lines, config.line * config.steps)),
-            "weights": Out(ReadPort(config.weight_rows, config.lanes * config.weight_bits)),
-            "tokens": Out(ReadPort(config.max_topk, unsigned_bits(config.max_tokens - 1))),
-            "o_spikes": Out(stream.Signature(spike_item_layout(config))),
-            "o_values": Out(stream.Signature(value_item_layout(config))),
-            "entries": Out(32),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "done": Out(1),
+                "layer": In(descriptor_layout(Op.LAYER)),
+                "topk": In(range(config.max_topk + 1)),
+                "spikes": Out(ReadPort(config.spike_lines, config.line * config.steps)),
+                "weights": Out(ReadPort(config.weight_rows, config.lanes * config.weight_bits)),
+                "tokens": Out(ReadPort(config.max_topk, unsigned_bits(config.max_tokens - 1))),
+                "o_spikes": Out(stream.Signature(spike_item_layout(config))),
+                "o_values": Out(stream.Signature(value_item_layout(config))),
+                "entries": Out(32),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

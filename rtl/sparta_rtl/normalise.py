@@ -81,7 +81,7 @@ class Normaliser(wiring.Component):
                 reciprocal.eq(Array(RECIPROCAL_TABLE)[mantissa]),
                 high.eq((divided >> _LOW_BITS) * reciprocal),
                 low.eq(divided[:_LOW_BITS] * reciprocal),
-                product.eq(((high << _LOW_BITS) + low) >> least + 8),
+                product.eq(high + (low >> _LOW_BITS) >> least + 8 - _LOW_BITS),
                 self.o.payload.eq(saturate(quotient, config.weight_bits)),
                 self.o.valid.eq(valid),
             ]

@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
-from sparta_hw.numerics import FixedPoint
 from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.memory import BlockRam, WritePort
+from sparta_rtl.pipeline import saturate
 from sparta_rtl.planes import plane_lines
 
 __all__ = ["PoolUnit", "pool_depth", "pool_item_layout"]
@@ -122,17 +122,12 @@ class PoolUnit(wiring.Component):
     def _pool(self, m: Module, sum_read: Signal, reading: Signal, feature: Signal) -> None:
         """Read L sums (``reading``), shift and saturate them into ``values`` two cycles later, write them."""
         config, layer = self._config, self.layer
-        byte = FixedPoint(config.token_bits, 0)
-        shifted, value = Signal(signed(config.pool_bits)), Signal(signed(byte.bits))
-        m.d.comb += [
-            shifted.eq(sum_read >> layer.shift),
-            value.eq(Mux(shifted > byte.max, byte.max, Mux(shifted < byte.min, byte.min, shifted))),
-        ]
+        bits = config.token_bits
         fetched, arrived = Signal(), Signal()
-        values = Signal(data.ArrayLayout(byte.bits, config.line))
+        values = Signal(data.ArrayLayout(bits, config.line))
         m.d.sync += [fetched.eq(reading), arrived.eq(fetched)]
         with m.If(arrived):
-            m.d.sync += values.eq(Cat(values.as_value()[byte.bits :], value))
+            m.d.sync += values.eq(Cat(values.as_value()[bits:], saturate(sum_read >> layer.shift, bits)))
 
         lines = plane_lines(config, values)
         entry, plane = Signal(range(config.line)), Signal(range(len(lines)))

@@ -24,20 +24,22 @@ def row_layout(config: CoreConfig) -> data.StructLayout:
     """One kernel row of one position and step group: consecutive entries in one or more lines.
 
     address : spike memory line of the first entry;  lines : lines after it;  first, last : place of the first
-    entry in the first line and of the last entry in the last line;  weight : weight row of place 0 of the first
-    line, modulo the memory's depth;  empty : no entry lies inside the input;  end : last row of its position and
-    group;  final : last row of the tile.
+    entry in the first line and of the last entry in the last line;  weight : weight row of place 0 of the
+    first line, modulo the memory's depth;  empty : no entry lies inside the input;  end : last row of its
+    position and group;  final : last row of the tile.
     """
-    return data.StructLayout({
-        "address": range(config.spike_lines),
-        "lines": range(config.spike_lines),
-        "first": range(config.line),
-        "last": range(config.line),
-        "weight": range(config.weight_rows),
-        "empty": 1,
-        "end": 1,
-        "final": 1,
-    })
+    return data.StructLayout(
+        {
+            "address": range(config.spike_lines),
+            "lines": range(config.spike_lines),
+            "first": range(config.line),
+            "last": range(config.line),
+            "weight": range(config.weight_rows),
+            "empty": 1,
+            "end": 1,
+            "final": 1,
+        }
+    )
 
 
 class WindowRows(wiring.Component):
@@ -48,7 +50,7 @@ class WindowRows(wiring.Component):
         lo = iy * row_pitch + max(0, x * x_step - x_start)
         hi = iy * row_pitch + min(row_pitch, x * x_step - x_start + run)
 
-    With ``gather``, ``iy`` is the token of the position's rank, the window has one row and starts in column 0.
+    With ``gather``, ``iy`` is the token of the position's rank; the window is one row and starts in column 0.
     Rows outside of the input are left out, but the last row of a position and group is always issued, marked
     ``empty`` if it has no entry.
 
@@ -65,8 +67,8 @@ class WindowRows(wiring.Component):
     tokens : Out(ReadPort(max_topk, token index))
     o : Out(stream.Signature(row_layout(config)))
 
-    Latency and throughput: one kernel row a cycle, left-out rows included; three cycles more at each position;
-    the first row is valid 7 cycles after ``start``. All of it stops while a row waits.
+    Latency and throughput: one kernel row a cycle, left-out rows included, and three cycles more at each
+    position; the first row is valid 7 cycles after ``start``. All of it stops while a row waits.
     """
 
     start: Signal
@@ -78,14 +80,16 @@ class WindowRows(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__({
-            "start": In(1),
-            "layer": In(descriptor_layout(Op.LAYER)),
-            "topk": In(range(config.max_topk + 1)),
-            "first_weight": In(range(config.weight_rows)),
-            "tokens": Out(ReadPort(config.max_topk, unsigned_bits(config.max_tokens - 1))),
-            "o": Out(stream.Signature(row_layout(config))),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "layer": In(descriptor_layout(Op.LAYER)),
+                "topk": In(range(config.max_topk + 1)),
+                "first_weight": In(range(config.weight_rows)),
+                "tokens": Out(ReadPort(config.max_topk, unsigned_bits(config.max_tokens - 1))),
+                "o": Out(stream.Signature(row_layout(config))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -142,15 +146,17 @@ class WindowRows(wiring.Component):
 
         self._valid = valid = Signal()
         self._row = issued = Signal(
-            data.StructLayout({
-                "low": origin.shape(),
-                "high": origin.shape(),
-                "weight": weight.shape(),
-                "group": group.shape(),
-                "empty": 1,
-                "end": 1,
-                "final": 1,
-            })
+            data.StructLayout(
+                {
+                    "low": origin.shape(),
+                    "high": origin.shape(),
+                    "weight": weight.shape(),
+                    "group": group.shape(),
+                    "empty": 1,
+                    "end": 1,
+                    "final": 1,
+                }
+            )
         )
         m.d.sync += valid.eq(0)
         with m.FSM():

@@ -23,13 +23,15 @@ def line_layout(config: CoreConfig) -> data.StructLayout:
     weight : weight row of entry 0, modulo the memory's depth;  end : last line of its position and group (the
     mask may be zero);  final : last line of the tile.
     """
-    return data.StructLayout({
-        "mask": config.line,
-        "words": data.ArrayLayout(config.steps, config.line),
-        "weight": range(config.weight_rows),
-        "end": 1,
-        "final": 1,
-    })
+    return data.StructLayout(
+        {
+            "mask": config.line,
+            "words": data.ArrayLayout(config.steps, config.line),
+            "weight": range(config.weight_rows),
+            "end": 1,
+            "final": 1,
+        }
+    )
 
 
 class LineScanner(wiring.Component):
@@ -54,12 +56,14 @@ class LineScanner(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__({
-            "layer": In(descriptor_layout(Op.LAYER)),
-            "i": In(stream.Signature(row_layout(config))),
-            "spikes": Out(ReadPort(config.spike_lines, config.line * config.steps)),
-            "o": Out(stream.Signature(line_layout(config))),
-        })
+        super().__init__(
+            {
+                "layer": In(descriptor_layout(Op.LAYER)),
+                "i": In(stream.Signature(row_layout(config))),
+                "spikes": Out(ReadPort(config.spike_lines, config.line * config.steps)),
+                "o": Out(stream.Signature(line_layout(config))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -1,4 +1,4 @@
-"""Top-K selection: a systolic insertion sorter of scored tokens (paper SATE)."""
+"""Top-K selection: a systolic insertion sorter of scored tokens (paper "SC": top-K by priority)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -56,6 +56,11 @@ class TopKParams:
         return TopKSorter(self)
 
 
+def _offset_binary(key: Value) -> Value:
+    """Unsigned number in the order of the signed ``key``: comparing these is a carry chain and nothing more."""
+    return Cat(key[:-1], ~key[-1])
+
+
 class TopKSorter(wiring.Component):
     """Keeps the ``cells`` best tokens of a stream, one token per cycle, then streams the K best of them.
 
@@ -110,7 +115,7 @@ class TopKSorter(wiring.Component):
             following = Signal(layout, name=f"token{cell + 1}", reset_less=True)
             following_valid = Signal(name=f"valid{cell + 1}")
             following_displaced = Signal(name=f"displaced{cell + 1}")
-            m.d.comb += ahead.eq(displaced | (token.key > held[cell].key))
+            m.d.comb += ahead.eq(displaced | (_offset_binary(token.key) > _offset_binary(held[cell].key)))
             m.d.sync += [
                 taken.eq(~self.clear & (taken | valid)),
                 following_valid.eq(~self.clear & valid & taken),

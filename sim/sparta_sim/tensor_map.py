@@ -8,7 +8,7 @@ from sparta_hw.ir import Kind
 from sparta_hw.program import Program
 from sparta_hw.tensor_layout import Memory, TensorLayout
 
-__all__ = ["Produced", "produced_tensors"]
+__all__ = ["Produced", "layer_inputs", "produced_tensors"]
 
 _MEMORIES = {
     Destination.QUERY: Memory.QUERY,
@@ -68,3 +68,27 @@ def produced_tensors(program: Program) -> list[Produced]:
     if left:
         raise ConfigError(f"tensor {left[0].name} is in the program, but no descriptor produces it")
     return found
+
+
+def layer_inputs(program: Program) -> dict[int, TensorLayout]:
+    """The tensor that each LAYER descriptor reads, by index of the descriptor.
+
+    Lines may be used by several tensors one after another: the latest one at the input's address counts.
+
+    Raises
+    ------
+    ConfigError
+        A descriptor reads lines that nothing was written to.
+    """
+    produced = {item.descriptor: item.layout for item in produced_tensors(program) if item.layout.lines}
+    at_base = {program.input.base: program.input}
+    inputs: dict[int, TensorLayout] = {}
+    for index, word in enumerate(program.descriptors):
+        fields = decode(word)
+        if fields["op"] is Op.LAYER:
+            if fields["in_base"] not in at_base:
+                raise ConfigError(f"{program.nodes[index]}: no tensor starts at line {fields['in_base']}")
+            inputs[index] = at_base[fields["in_base"]]
+        if index in produced:
+            at_base[produced[index].base] = produced[index]
+    return inputs

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.ir import Kind, Projection, SparseAttention, TokenGate, TokenPool, Value
+from sparta_hw.ir import Projection, SparseAttention, TokenGate, TokenPool, TokenScore, TopKTokens, Value
 from sparta_hw.numerics import FixedPoint
 from sparta_hw.onnx_import.scope import NodeView
 from sparta_hw.onnx_import.spiking_ops import SHIFTS, bias_on, in_range_s8
@@ -22,13 +22,14 @@ _LOGIT_BITS = 32
 
 def matmul(node: NodeView) -> tuple[Symbol, ...]:
     """``MatMul`` of the selected tokens, or of the pooled features, with an int8 weight (inputs, outputs)."""
-    source = node.symbol(0)
     weight = node.read(1, Integers, "a weight: an int8 initializer behind DequantizeLinear")
+    in_range_s8(node, weight)
+    source = node.symbol(0)
     match source:
         case Gathered(tokens=value, index=found):
             index: Value | None = found
-        case Result(value=value) if len(value.shape) == 1 and value.kind is Kind.INTEGERS:
-            index = None
+        case Result():
+            value, index = node.result(0, TokenPool), None
         case _:
             raise node.refuse("multiplies neither the selected tokens nor the pooled features")
     features = value.shape[-1]
@@ -42,7 +43,6 @@ def matmul(node: NodeView) -> tuple[Symbol, ...]:
         f"the weight is {' x '.join(map(str, weight.values.shape))}; query, key and value are as wide as "
         f"a token, {features}",
     )
-    in_range_s8(node, weight)
     node.settle()
     frac = value.type.frac + weight.frac
     return (LinearSums(node.name, value, index, np.ascontiguousarray(weight.values.T), None, frac),)
@@ -73,11 +73,10 @@ def add(node: NodeView) -> tuple[Symbol, ...]:
 def reduce_sum(node: NodeView) -> tuple[Symbol, ...]:
     """``ReduceSum`` over tokens."""
     node.only_attributes("keepdims", "noop_with_empty_axes")
-    value = node.result(0, "sparta::TokenGate or sparta::SparseAttention").value
-    axes = np.asarray(node.constant(1, "the axes")).reshape(-1).tolist()
-    node.require(len(value.shape) == 2, f"input 0 ({value.name!r}) is not a table of tokens")
-    node.require(axes in ([1], [-2]), f"axes are {axes}, only the token axis, [1], can be summed")
     node.fixed_attribute("keepdims", 1, 0, "drop the token axis")
+    axes = np.asarray(node.constant(1, "the axes")).reshape(-1).tolist()
+    node.require(axes in ([1], [-2]), f"axes are {axes}, only the token axis, [1], can be summed")
+    value = node.result(0, TokenGate, SparseAttention)
     node.settle()
     return (TokenSum(node.name, value),)
 
@@ -151,13 +150,12 @@ def quantised_pool(node: NodeView, sums: PoolSums, target: FixedPoint) -> tuple[
 def sparse_attention(node: NodeView) -> tuple[Symbol, ...]:
     """``sparta::SparseAttention`` of query, key, value, score and index."""
     node.only_attributes("frac_query", "frac_key", "frac_value", "score_frac")
-    query, key, value = (node.result(at, "a quantised projection").value for at in range(3))
-    score = node.result(3, "sparta::TokenScore").value
-    index = node.result(4, "sparta::TopKTokens").value
+    node.fixed_attribute("score_frac", None, CoreConfig.score_frac, "the softmax has that grid")
+    query, key, value = (node.result(at, Projection) for at in range(3))
+    score, index = node.result(3, TokenScore), node.result(4, TopKTokens)
     for name, part in (("frac_query", query), ("frac_key", key), ("frac_value", value)):
         node.fixed_attribute(name, None, part.type.frac, f"it must be the grid of {part.name!r}")
-    node.fixed_attribute("score_frac", None, CoreConfig.score_frac, "the softmax has that grid")
-    node.require(index.kind is Kind.INDEX, f"input 4 ({index.name!r}) is no token index")
+    node.require(len({query, key, value}) == 3, "query, key and value must be three different projections")
     shift = query.type.frac + key.type.frac - CoreConfig.score_frac
     node.in_range(
         shift,

@@ -14,8 +14,8 @@ _BITS = (1, 62)
 def quant(node: NodeView) -> tuple[Symbol, ...]:
     """``Quant`` of a convolution, a projection or the pool; power-of-two scale, zero point 0, FLOOR."""
     node.only_attributes("signed", "narrow", "rounding_mode")
-    symbol = node.symbol(0)
     target = _number(node)
+    symbol = node.symbol(0)
     match symbol:
         case ConvSums():
             return quantised_convolution(node, symbol, target)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
-from sparta_hw.ir import Operation
+from sparta_hw.ir import Operation, SpikeCues, Value
 from sparta_hw.onnx_import.symbols import Broken, Constant, Integers, Result, Symbol
 
 __all__ = ["NodeView", "Refused", "Scope", "power_of_two"]
@@ -27,6 +27,11 @@ def power_of_two(scale: float) -> int | None:
     """``frac`` with ``scale == 2**-frac``, or None."""
     mantissa, exponent = np.frexp(scale)
     return 1 - int(exponent) if mantissa == 0.5 else None
+
+
+def written(op: Operation) -> tuple[Value, ...]:
+    """All values that an operation writes."""
+    return op.outputs if isinstance(op, SpikeCues) else (op.output,)
 
 
 class Scope:
@@ -134,9 +139,17 @@ class NodeView:
             )
         return symbol
 
-    def result(self, position: int, producer: str) -> Result:
-        """The input as a value of the IR."""
-        return self.read(position, Result, f"the result of {producer}")
+    def result(self, position: int, *producers: type[Operation]) -> Value:
+        """The input as a value of the IR that an operation of one of these types writes."""
+        expected = " or ".join(producer.__name__ for producer in producers)
+        value = self.read(position, Result, f"the result of {expected}").value
+        found = next((op for op in self.scope.operations if value in written(op)), None)
+        if not isinstance(found, producers):
+            source = type(found).__name__ if found else "no node: it is the input of the network"
+            raise self.refuse(
+                f"input {position} ({value.name!r}) must be the result of {expected}, it is that of {source}"
+            )
+        return value
 
     def constant(self, position: int, what: str) -> NDArray:
         """The input as an array of real numbers."""

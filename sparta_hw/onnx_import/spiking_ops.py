@@ -35,10 +35,8 @@ def reshape(node: NodeView) -> tuple[Symbol, ...]:
 
 def convolution(node: NodeView) -> tuple[Symbol, ...]:
     """``Conv`` over space with int8 weights and an int32 bias on the grid of the sums."""
-    frames = node.read(0, Frames, "spikes reshaped to [-1, C, H, W]")
     weight = node.read(1, Integers, "a weight: an int8 initializer behind DequantizeLinear")
     node.only_attributes("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
-    _, channels, height, width = frames.value.shape
     if weight.values.ndim != 4:
         raise node.refuse(
             f"the weight has {weight.values.ndim} dimensions, only 2-D convolutions (4) are supported"
@@ -59,12 +57,14 @@ def convolution(node: NodeView) -> tuple[Symbol, ...]:
         f"pads of {max(pads)} with a kernel of {kernel[0]} x {kernel[1]}: "
         "some windows would lie outside of the image; use pads smaller than the kernel",
     )
+    in_range_s8(node, weight)
+    bias = bias_on(node, 2, weight.frac, outputs) if node.has(2) else np.zeros(outputs, np.int64)
+    frames = node.read(0, Frames, "spikes reshaped to [-1, C, H, W]")
+    _, channels, height, width = frames.value.shape
     node.require(
         inner == channels,
         f"the weight reads {inner} channels, its input has {channels}; export the network again",
     )
-    in_range_s8(node, weight)
-    bias = bias_on(node, 2, weight.frac, outputs) if node.has(2) else np.zeros(outputs, np.int64)
     stride, pad = int(strides[0]), int(pads[0])
     node.settle()
     grid = [(size + 2 * pad - k) // stride + 1 for size, k in zip((height, width), kernel, strict=True)]
@@ -117,26 +117,17 @@ def quantised_convolution(node: NodeView, sums: ConvSums, target: FixedPoint) ->
 def hilif(node: NodeView) -> tuple[Symbol, ...]:
     """``sparta::HILIF``: emits the SpikingConv."""
     node.only_attributes("frac", "tau_bits", "reset", "v_reset")
-    drive = node.read(0, Membranes, "a quantised Conv reshaped to [T, -1, C, H, W]")
-    sums, membrane = drive.sums, drive.membrane
-    node.require(
-        not drive.folded, "reads a Conv whose time is still in the batch; Reshape it to [T, -1, C, H, W]"
-    )
-    outputs, height, width = sums.shape
     node.fixed_attribute(
         "tau_bits", None, CoreConfig.tau_bits, "freeze tau_inv with that many fractional bits"
     )
-    node.fixed_attribute("frac", None, membrane.frac, "it must be the grid of the quantiser before it")
     reset = node.attribute("reset")
     node.require(reset in ("hard", "soft"), f"reset is {reset!r}, supported are 'hard' and 'soft'")
+    number = FixedPoint(CoreConfig.membrane_bits, int(node.attribute("frac")))
     leak = node.on_grid(node.constant(1, "tau_inv"), CoreConfig.tau_bits, "tau_inv").reshape(-1)
-    threshold = node.on_grid(node.constant(2, "v_th"), membrane.frac, "v_th").reshape(-1)
-    start = node.on_grid(np.array([node.attribute("v_reset")]), membrane.frac, "v_reset")
-    for what, values in (("tau_inv", leak), ("v_th", threshold)):
-        node.require(values.size == outputs, f"{what} has {values.size} values for {outputs} channels")
+    threshold = node.on_grid(node.constant(2, "v_th"), number.frac, "v_th").reshape(-1)
+    start = node.on_grid(np.array([node.attribute("v_reset")]), number.frac, "v_reset")
     slowest = (1 << CoreConfig.tau_bits) - 1
     node.in_range(leak, 1, slowest, f"tau_inv * 2^{CoreConfig.tau_bits}", "limit the learned time constants")
-    number = FixedPoint(CoreConfig.membrane_bits, membrane.frac)
     node.in_range(threshold, 1, number.max, "v_th on the membrane's grid", "limit the learned thresholds")
     node.in_range(
         start, number.min, number.max, "v_reset on the membrane's grid", "use a v_reset nearer to 0"
@@ -145,6 +136,15 @@ def hilif(node: NodeView) -> tuple[Symbol, ...]:
         reset != "soft" or not start.any(),
         f"v_reset is {start[0] * number.scale}, with soft reset it must be 0",
     )
+    drive = node.read(0, Membranes, "a quantised Conv reshaped to [T, -1, C, H, W]")
+    sums, membrane = drive.sums, drive.membrane
+    outputs, height, width = sums.shape
+    node.require(
+        not drive.folded, "reads a Conv whose time is still in the batch; Reshape it to [T, -1, C, H, W]"
+    )
+    node.fixed_attribute("frac", None, membrane.frac, "it must be the grid of the quantiser before it")
+    for what, values in (("tau_inv", leak), ("v_th", threshold)):
+        node.require(values.size == outputs, f"{what} has {values.size} values for {outputs} channels")
     node.settle()
     steps = sums.input.shape[0]
     output = Value(

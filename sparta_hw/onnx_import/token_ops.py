@@ -3,7 +3,7 @@
 import numpy as np
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.ir import Kind, SpikeCues, TokenGate, TokenScore, TopKTokens, Value
+from sparta_hw.ir import Kind, SpikeCues, SpikingConv, TokenGate, TokenScore, TopKTokens, Value
 from sparta_hw.numerics import FixedPoint, unsigned_bits
 from sparta_hw.onnx_import.scope import NodeView
 from sparta_hw.onnx_import.spiking_ops import SHIFTS
@@ -14,20 +14,11 @@ __all__ = ["gather_tokens", "spike_cues", "token_gate", "token_score", "top_k_to
 _CUES = ("first", "interval", "burst", "rate")
 
 
-def _spikes(node: NodeView, position: int) -> Value:
-    value = node.result(position, "sparta::HILIF").value
-    node.require(
-        value.kind is Kind.SPIKES, f"input {position} ({value.name!r}) is no spikes but {value.kind.value}"
-    )
-    node.settle()
-    return value
-
-
 def spike_cues(node: NodeView) -> tuple[Symbol, ...]:
     """``sparta::SpikeCues`` with its four results."""
     node.only_attributes("frac")
-    spikes = _spikes(node, 0)
     node.fixed_attribute("frac", None, CoreConfig.cue_frac, "the cue unit has that grid")
+    spikes = node.result(0, SpikingConv)
     node.require(len(node.outputs) == len(_CUES), f"{len(node.outputs)} results, not {len(_CUES)}")
     node.settle()
     steps, _, height, width = spikes.shape
@@ -42,35 +33,32 @@ def token_score(node: NodeView) -> tuple[Symbol, ...]:
     """``sparta::TokenScore`` of the four cues and four tables."""
     node.only_attributes("frac")
     node.fixed_attribute("frac", None, CoreConfig.cue_frac, "it must be the grid of the cues")
-    inputs = [node.result(position, "sparta::SpikeCues").value for position in range(4)]
+    number = FixedPoint(CoreConfig.table_bits, CoreConfig.score_frac)
+    tables = {}
+    for at, cue in enumerate(_CUES, start=4):
+        name = f"table_{cue}"
+        tables[name] = node.on_grid(node.constant(at, name), number.frac, name).reshape(-1)
+        what = f"an entry of {name} on grid 2^-{number.frac}"
+        node.in_range(tables[name], number.min, number.max, what, "limit the table in training")
+    inputs = [node.result(position, SpikeCues) for position in range(4)]
     cues = next((op for op in node.scope.operations if isinstance(op, SpikeCues)), None)
     if cues is None or inputs != list(cues.outputs):
         raise node.refuse(f"its first inputs must be the cues in the order {', '.join(_CUES)}")
     entries = (cues.input.shape[0] << CoreConfig.cue_frac) + 1
-    tables = []
-    for at, cue in enumerate(_CUES, start=4):
-        table = node.on_grid(
-            node.constant(at, f"table_{cue}"), CoreConfig.score_frac, f"table_{cue}"
-        ).reshape(-1)
+    for name, table in tables.items():
         node.require(
-            table.size == entries, f"table_{cue} has {table.size} entries, {entries} are needed (T * 8 + 1)"
+            table.size == entries, f"{name} has {table.size} entries, {entries} are needed (T * 8 + 1)"
         )
-        number = FixedPoint(CoreConfig.table_bits, CoreConfig.score_frac)
-        node.in_range(
-            table,
-            number.min,
-            number.max,
-            f"an entry of table_{cue} on grid 2^-4",
-            "limit the table in training",
-        )
-        tables.append(table)
     node.settle()
     number = FixedPoint(CoreConfig.score_bits, CoreConfig.score_frac)
     output = Value(node.outputs[0], inputs[0].shape, number)
     first, interval, burst, rate = inputs
     node.scope.operations.append(
         TokenScore(
-            node=node.name, output=output, inputs=(first, interval, burst, rate), tables=np.stack(tables)
+            node=node.name,
+            output=output,
+            inputs=(first, interval, burst, rate),
+            tables=np.stack(list(tables.values())),
         )
     )
     return (Result(output),)
@@ -79,7 +67,7 @@ def token_score(node: NodeView) -> tuple[Symbol, ...]:
 def top_k_tokens(node: NodeView) -> tuple[Symbol, ...]:
     """``sparta::TopKTokens``; the initializer of ``k`` is the default K."""
     node.only_attributes()
-    score = node.result(0, "sparta::TokenScore").value
+    score = node.result(0, TokenScore)
     default_k = int(node.scalar(1, "k (its default)"))
     tokens = score.shape[0]
     node.in_range(default_k, 1, tokens, "the default of k", f"the network has {tokens} tokens")
@@ -94,8 +82,6 @@ def top_k_tokens(node: NodeView) -> tuple[Symbol, ...]:
 def token_gate(node: NodeView) -> tuple[Symbol, ...]:
     """``sparta::TokenGate``: spike counts times alpha or beta."""
     node.only_attributes("frac", "bits")
-    spikes = _spikes(node, 0)
-    index = node.result(1, "sparta::TopKTokens").value
     node.fixed_attribute("bits", None, CoreConfig.token_bits, "the gate has 8 bits")
     frac = int(node.attribute("frac"))
     shift = CoreConfig.gain_frac - frac
@@ -116,11 +102,12 @@ def token_gate(node: NodeView) -> tuple[Symbol, ...]:
             "limit it in training",
         )
         gains.append(int(gain[0]))
+    spikes = node.result(0, SpikingConv)
+    index = node.result(1, TopKTokens)
     cues = next((op for op in node.scope.operations if isinstance(op, SpikeCues)), None)
     node.require(
         cues is not None and cues.input == spikes, "must read the spikes that the cues are taken from"
     )
-    node.require(index.kind is Kind.INDEX, f"input 1 ({index.name!r}) is no token index")
     node.settle()
     _, channels, height, width = spikes.shape
     number = FixedPoint(CoreConfig.token_bits, frac, signed=False)
@@ -142,9 +129,7 @@ def token_gate(node: NodeView) -> tuple[Symbol, ...]:
 def gather_tokens(node: NodeView) -> tuple[Symbol, ...]:
     """``sparta::GatherTokens``: part of the projections that read it."""
     node.only_attributes()
-    tokens = node.result(0, "sparta::TokenGate").value
-    index = node.result(1, "sparta::TopKTokens").value
-    node.require(index.kind is Kind.INDEX, f"input 1 ({index.name!r}) is no token index")
-    node.require(len(tokens.shape) == 2, f"input 0 ({tokens.name!r}) is not a table of tokens")
+    tokens = node.result(0, TokenGate)
+    index = node.result(1, TopKTokens)
     node.settle()
     return (Gathered(tokens, index),)

@@ -29,7 +29,10 @@ def _clip(value: int, bits: int) -> int:
 
 def word(config: CoreConfig, fields: Fields, memories: Memories, entry: int) -> int:
     """All step bits of one input entry."""
-    line, bits = fields["in_base"] + entry // config.line * fields["groups"], entry % config.line * config.steps
+    line, bits = (
+        fields["in_base"] + entry // config.line * fields["groups"],
+        entry % config.line * config.steps,
+    )
     parts = (memories.spikes[line + g] >> bits & (1 << config.steps) - 1 for g in range(fields["groups"]))
     return sum(part << g * config.steps for g, part in enumerate(parts))
 
@@ -81,8 +84,8 @@ def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[l
 
         for position in range(positions):
             rows = [(word(config, fields, memories, e), row) for e, row in window(fields, memories, position)]
-            active = (w >> g * config.steps & (1 << config.steps) - 1 for w, _ in rows for g in range(fields["groups"]))
-            entries += sum(map(bool, active))
+            groups, mask = range(fields["groups"]), (1 << config.steps) - 1
+            entries += sum(w >> g * config.steps & mask != 0 for w, _ in rows for g in groups)
             results = []
             for lane in range(config.lanes):
                 sums = [
@@ -94,19 +97,23 @@ def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[l
                 if fields["integer"]:
                     results.append(integer(fields, sums, bias))
                 else:
-                    results.append(hilif(fields, sums, bias, _signed(header[3] | header[4] << 8, 16), header[5]))
+                    results.append(
+                        hilif(fields, sums, bias, _signed(header[3] | header[4] << 8, 16), header[5])
+                    )
             if fields["integer"]:
                 items.append({"position": position, "tile": tile, "values": results})
                 continue
             first = position * fields["out_pitch"] + tile * config.lanes
-            for g in range(fields["groups"]):
-                items.append({
-                    "line": fields["out_base"] + first // config.line * fields["groups"] + g,
-                    "segment": first // config.lanes % (config.line // config.lanes),
-                    "position": position,
-                    "tile": tile,
-                    "first_tile": int(tile == 0),
-                    "last_group": int(g == fields["groups"] - 1),
-                    "words": [w >> g * config.steps & (1 << config.steps) - 1 for w in results],
-                })
+            for g in groups:
+                items.append(
+                    {
+                        "line": fields["out_base"] + first // config.line * fields["groups"] + g,
+                        "segment": first // config.lanes % (config.line // config.lanes),
+                        "position": position,
+                        "tile": tile,
+                        "first_tile": int(tile == 0),
+                        "last_group": int(g == fields["groups"] - 1),
+                        "words": [w >> g * config.steps & mask for w in results],
+                    }
+                )
     return items, entries

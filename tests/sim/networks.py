@@ -33,7 +33,7 @@ def random_network(
     classes: int = 3,
     default_k: int = 5,
 ) -> Graph:
-    """Convolutions with stride 1, the last one 2, then selection and attention; soft reset in every other stem."""
+    """Convolutions with stride 1, the last one 2, every other one with soft reset; selection; attention."""
     rng = np.random.default_rng(seed)
 
     def ints(low: int, high: int, *shape: int) -> NDArray[np.int64]:
@@ -48,8 +48,9 @@ def random_network(
         output = Value(f"stem.{n}", (steps, width, out, out), BIT, Kind.SPIKES)
         operations.append(
             SpikingConv(
-                node=f"stem_{n}", output=output, input=value, weight=ints(-60, 90, width, value.shape[1], 3, 3),
-                bias=ints(-50, 200, width), shift=1, stride=stride, pad=1, leak=ints(40, 255, width),
+                node=f"stem_{n}", output=output, input=value,
+                weight=ints(-60, 90, width, value.shape[1], 3, 3), bias=ints(-50, 200, width), shift=1,
+                stride=stride, pad=1, leak=ints(40, 255, width),
                 threshold=ints(20, 120, width), soft_reset=soft, v_reset=0 if soft else -7,
                 membrane=FixedPoint(16, 6),
             )
@@ -57,7 +58,10 @@ def random_network(
         value = output
     tokens, features = value.shape[2] * value.shape[3], value.shape[1]
     cues = tuple(Value(name, (tokens,), CUE) for name in ("first", "interval", "burst", "rate"))
-    score, index = Value("score", (tokens,), SCORE), Value("index", (default_k,), FixedPoint(8, 0, False), Kind.INDEX)
+    score, index = (
+        Value("score", (tokens,), SCORE),
+        Value("index", (default_k,), FixedPoint(8, 0, False), Kind.INDEX),
+    )
     gated = Value("tokens", (tokens, features), FixedPoint(8, 4, False))
     operations += [
         SpikeCues(node="cues", output=cues[0], input=value, outputs=cues),
@@ -82,11 +86,12 @@ def random_network(
             index=index, shift=6,
         ),
         TokenPool(
-            node="pool", output=pooled, tokens=gated, attention=attention, token_shift=0, attention_shift=2, shift=4
+            node="pool", output=pooled, tokens=gated, attention=attention, token_shift=0, attention_shift=2,
+            shift=4,
         ),
         Projection(
-            node="classifier", output=logits, input=pooled, index=None, weight=ints(-120, 120, classes, features),
-            bias=ints(-500, 500, classes), shift=0,
+            node="classifier", output=logits, input=pooled, index=None,
+            weight=ints(-120, 120, classes, features), bias=ints(-500, 500, classes), shift=0,
         ),
     ]  # fmt: skip
     return Graph(name=f"random-{seed}", input=spikes, operations=tuple(operations), default_k=default_k)

@@ -28,12 +28,22 @@ class ModelBuilder:
         self.arrays[name] = np.array(array, dtype)
         return name
 
-    def node(self, op: str, name: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: object) -> str:
+    def node(
+        self,
+        op: str,
+        name: str,
+        inputs: list[str],
+        outputs: list[str],
+        domain: str = "",
+        **attributes: object,
+    ) -> str:
         self.nodes.append(helper.make_node(op, inputs, outputs, name=name, domain=domain, **attributes))
         return outputs[0]
 
     def integers(self, name: str, values: object, frac: int, dtype: type) -> str:
-        inputs = [self.constant(f"{name}.int", values, dtype), self.constant(f"{name}.scale", 2.0**-frac)]
+        # A weight's scale of shape [] makes ONNX Runtime fuse its MatMul into an approximate MatMulNBits.
+        scale = [2.0**-frac] if dtype is np.int8 else 2.0**-frac
+        inputs = [self.constant(f"{name}.int", values, dtype), self.constant(f"{name}.scale", scale)]
         return self.node("DequantizeLinear", f"{name}.dequantize", inputs, [name])
 
     def quant(self, name: str, source: str, output: str, bits: int, frac: int) -> str:
@@ -46,20 +56,31 @@ class ModelBuilder:
         attributes = {"signed": 1, "narrow": 0, "rounding_mode": "FLOOR"}
         return self.node("Quant", name, inputs, [output], "qonnx.custom_op.general", **attributes)
 
-    def stem(self, n: int, source: str, shape: tuple[int, ...], outputs: int, stride: int, reset: str) -> tuple[str, tuple[int, ...]]:
+    def stem(
+        self, n: int, source: str, shape: tuple[int, ...], outputs: int, stride: int, reset: str
+    ) -> tuple[str, tuple[int, ...]]:
         rng, name = self.rng, f"stem.{n}"
         channels, height, width = shape
-        self.node("Reshape", f"{name}.fold", [source, self.constant(f"{name}.in", [-1, *shape], np.int64)], [f"{name}.frames"])
+        self.node(
+            "Reshape",
+            f"{name}.fold",
+            [source, self.constant(f"{name}.in", [-1, *shape], np.int64)],
+            [f"{name}.frames"],
+        )
         weight = rng.integers(-40, 90, (outputs, channels, 3, 3))
         inputs = [
             f"{name}.frames",
             self.integers(f"{name}.weight", weight, 9, np.int8),
             self.integers(f"{name}.bias", rng.integers(-30, 60, outputs), 9, np.int32),
         ]
-        self.node(
-            "Conv", f"{name}.conv", inputs, [f"{name}.sums"], kernel_shape=[3, 3], strides=[stride] * 2, pads=[1] * 4,
-            dilations=[1, 1], group=1,
-        )  # fmt: skip
+        window = {
+            "kernel_shape": [3, 3],
+            "strides": [stride] * 2,
+            "pads": [1] * 4,
+            "dilations": [1, 1],
+            "group": 1,
+        }
+        self.node("Conv", f"{name}.conv", inputs, [f"{name}.sums"], **window)
         self.quant(f"{name}.quant", f"{name}.sums", f"{name}.current", 16, 8)
         grid = (outputs, (height - 1) // stride + 1, (width - 1) // stride + 1)
         target = self.constant(f"{name}.out", [STEPS, -1, *grid], np.int64)
@@ -68,7 +89,9 @@ class ModelBuilder:
         threshold = self.constant(f"{name}.v_th", rng.integers(20, 90, outputs) / 256)
         v_reset = -4 / 256 if reset == "hard" else 0.0
         attributes = {"frac": 8, "tau_bits": 8, "reset": reset, "v_reset": v_reset}
-        return self.sparta("HILIF", f"{name}.hilif", [f"{name}.drive", leak, threshold], [name], **attributes), grid
+        return self.sparta(
+            "HILIF", f"{name}.hilif", [f"{name}.drive", leak, threshold], [name], **attributes
+        ), grid
 
     def sparta(self, op: str, name: str, inputs: list[str], outputs: list[str], **attributes: object) -> str:
         return self.node(op, name, inputs, outputs, "sparta", **attributes)
@@ -79,9 +102,7 @@ class ModelBuilder:
         source, shape = self.stem(1, source, shape, FEATURES, 1, "soft")
         cues = ["first", "interval", "burst", "rate"]
         self.sparta("SpikeCues", "cues", [source], cues, frac=3)
-        tables = [
-            self.constant(f"table_{cue}", rng.integers(-40, 40, STEPS * 8 + 1) / 16) for cue in cues
-        ]
+        tables = [self.constant(f"table_{cue}", rng.integers(-40, 40, STEPS * 8 + 1) / 16) for cue in cues]
         self.sparta("TokenScore", "score", [*cues, *tables], ["score"], frac=3)
         self.constant("k", [DEFAULT_K], np.int64)
         self.sparta("TopKTokens", "topk", ["score", "k"], ["index"])
@@ -90,7 +111,12 @@ class ModelBuilder:
         self.sparta("GatherTokens", "gather", ["tokens", "index"], ["selected"])
         for name, frac in (("query", 4), ("key", 3), ("value", 5)):
             weight = rng.integers(-120, 120, (FEATURES, FEATURES))
-            self.node("MatMul", name, ["selected", self.integers(f"{name}.weight", weight, 7, np.int8)], [f"{name}.dot"])
+            self.node(
+                "MatMul",
+                name,
+                ["selected", self.integers(f"{name}.weight", weight, 7, np.int8)],
+                [f"{name}.dot"],
+            )
             bias = self.integers(f"{name}.bias", rng.integers(-500, 500, FEATURES), 11, np.int32)
             self.node("Add", f"{name}.add", [f"{name}.dot", bias], [f"{name}.sums"])
             self.quant(f"{name}.quant", f"{name}.sums", name, 8, frac)
@@ -117,7 +143,9 @@ class ModelBuilder:
         results = ["stem.0", "stem.1", "first", "interval", "burst", "rate", "score", "index", "tokens"]
         results += ["query", "key", "value", "attention", "pooled", "logits"]
         outputs = [
-            helper.make_tensor_value_info(name, TensorProto.INT64 if name == "index" else TensorProto.FLOAT, None)
+            helper.make_tensor_value_info(
+                name, TensorProto.INT64 if name == "index" else TensorProto.FLOAT, None
+            )
             for name in results
         ]
         arrays = [numpy_helper.from_array(array, name) for name, array in self.arrays.items()]
@@ -142,7 +170,9 @@ def _set_attribute(model: ModelProto, node: str, name: str, value: object) -> No
 
 
 def _array(model: ModelProto, name: str) -> np.ndarray:
-    return numpy_helper.to_array(next(entry for entry in model.graph.initializer if entry.name == name)).copy()
+    return numpy_helper.to_array(
+        next(entry for entry in model.graph.initializer if entry.name == name)
+    ).copy()
 
 
 def _set_array(model: ModelProto, name: str, array: np.ndarray) -> None:

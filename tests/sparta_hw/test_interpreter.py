@@ -94,10 +94,12 @@ def scalar_attention(q: list, k: list, v: list, mask: list, shift: int) -> list:
         total = sum(p)
         e = total.bit_length() - 1
         r = RECIPROCAL_TABLE[((total << 7) >> e) - 128]
-        rows.append([
-            max(-128, min(127, (sum(w * value[d] for w, value in zip(p, v, strict=True)) * r) >> (e + 8)))
-            for d in range(len(v[0]))
-        ])
+        rows.append(
+            [
+                max(-128, min(127, (sum(w * value[d] for w, value in zip(p, v, strict=True)) * r) >> (e + 8)))
+                for d in range(len(v[0]))
+            ]
+        )
     return rows
 
 
@@ -111,9 +113,7 @@ def test_attention_agrees_with_its_equations(k: int, features: int, shift: int) 
     )
     q, key, v = rng.integers(-128, 128, (3, 2, k, features))
     mask = rng.integers(-2048, 2048, (2, k))
-    expected = [
-        scalar_attention(*(part[n].tolist() for part in (q, key, v, mask)), shift) for n in range(2)
-    ]
+    expected = [scalar_attention(*(part[n].tolist() for part in (q, key, v, mask)), shift) for n in range(2)]
     assert attention(op, q, key, v, mask).tolist() == expected
 
 
@@ -121,7 +121,9 @@ def test_attention_agrees_with_its_equations(k: int, features: int, shift: int) 
 def test_matmul_is_exact_at_every_magnitude(limit: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     left, right = rng.integers(-limit, limit + 1, (3, 7)), rng.integers(-100, 100, (7, 2))
-    expected = [[sum(int(a) * int(b) for a, b in zip(row, col, strict=True)) for col in right.T] for row in left]
+    expected = [
+        [sum(int(a) * int(b) for a, b in zip(row, col, strict=True)) for col in right.T] for row in left
+    ]
     assert exact_matmul(left, right).tolist() == expected
 
 
@@ -180,7 +182,9 @@ def test_empty_batch(graph: Graph, spikes: np.ndarray) -> None:
 
 
 def test_refuses_wrong_inputs(graph: Graph, spikes: np.ndarray) -> None:
-    with pytest.raises(InputFileError, match=r"spikes: spikes have shape \(6, 5, 2, 6, 5\), not \(n, 5x2x6x6\)"):
+    with pytest.raises(
+        InputFileError, match=r"spikes: spikes have shape \(6, 5, 2, 6, 5\), not \(n, 5x2x6x6\)"
+    ):
         run(graph, spikes[..., :-1])
     with pytest.raises(InputFileError, match="must be 0 or 1, not 0 to 2"):
         run(graph, spikes * 2)

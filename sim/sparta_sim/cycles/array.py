@@ -1,4 +1,4 @@
-"""Cycles of a LAYER descriptor, from ``start`` to ``done``: the recurrence of ``neuron_array.py``, line by line."""
+"""Cycles of a LAYER descriptor, ``start`` to ``done``: the times of ``neuron_array.py``, line by line."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heapreplace
@@ -20,7 +20,7 @@ _NEW_POSITION = 3
 _READ = 3
 """From a line's read to the queue's output: block RAM, register, mask."""
 _SUMS = 5
-"""From a group's last entry to its finished sums: place, weight address, weight RAM, register, accumulator."""
+"""From a group's last entry to its sums: place, weight address, weight RAM, register, accumulator."""
 _SPIKES, _VALUES = 8, 4
 """After the last step's 3 cycles: rest of the lane's pipeline, output queue, acceptance, idle."""
 
@@ -58,11 +58,14 @@ def layer_cycles(
     Returns
     -------
     cycles, entries : int
-        Exact: equal to the simulated hardware in the unit's tests. All tiles see the same input and take the same
-        time, so one is evaluated.
+        Exact: equal to the simulated hardware in the unit's tests. All tiles see the same input and take the
+        same time, so one is evaluated.
     """
     steps, groups = config.steps, fields["groups"]
-    active = np.asarray(words, dtype=np.int64)[None, :] >> steps * np.arange(groups)[:, None] & (1 << steps) - 1 != 0
+    active = (
+        np.asarray(words, dtype=np.int64)[None, :] >> steps * np.arange(groups)[:, None] & (1 << steps) - 1
+        != 0
+    )
     before = np.zeros((groups, active.shape[1] + 1), dtype=np.int64)
     np.cumsum(active, axis=1, out=before[:, 1:])
     counts = [[int(n) for n in group] for group in before]

@@ -73,7 +73,7 @@ def predict(program: Program, tensors: Mapping[str, NDArray], k: int) -> Predict
                 words = entry_words(layout, tensors[layout.name], config)
                 count, active = layer_cycles(config, fields, words, [int(i) for i in index], k)
                 if fields["destination"] == Destination.LOGITS:
-                    count += _result_wait(config, fields)
+                    count += _result_wait(config, fields, count)
             case Op.SELECT:
                 count = select_cycles(config, fields, k)
             case Op.GATE:
@@ -87,3 +87,9 @@ def predict(program: Program, tensors: Mapping[str, NDArray], k: int) -> Predict
         cycles.append(count)
         entries.append(active)
     return Prediction(tuple(cycles), tuple(entries))
+
+
+def _result_wait(config: CoreConfig, fields: Mapping[str, int], cycles: int) -> int:
+    """Cycles in which a tile's P logits wait for those of the tile before, which leave one a cycle."""
+    tile = cycles // fields["tiles"]
+    return (fields["tiles"] - 1) * max(config.lanes + 1 - tile, 0)

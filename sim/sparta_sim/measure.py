@@ -1,0 +1,263 @@
+"""Measurements and estimates of one network on one core, as sections of the report (docs/report.md)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from sparta_hw.descriptor import Op, decode
+from sparta_hw.errors import MismatchError, SpartaError
+from sparta_hw.interpreter import run as interpret
+from sparta_hw.ir import Graph
+from sparta_hw.program import Program
+from sparta_hw.vectors import Vectors
+from sparta_sim.cosim import CosimResult, ProgramSimulation, run_cosim
+from sparta_sim.cycles.attention import attend_cycles
+from sparta_sim.cycles.model import Prediction, predict
+from sparta_sim.energy import EnergyEstimate, estimate_energy
+from sparta_sim.energy.figures import FIGURES
+from sparta_sim.synthesis import Resources
+
+__all__ = ["fit_square", "measure_cosim", "measure_estimate", "synthesis_section"]
+
+ATTENTION_POINTS = 6
+
+
+def measure_cosim(
+    simulation: ProgramSimulation, graph: Graph, runs: Sequence[Vectors], stalls: float = 0.0
+) -> dict[str, Any]:
+    """Section ``cosim``: every layer of the hardware against vectors, and its cycles against the model.
+
+    Parameters
+    ----------
+    simulation : ProgramSimulation
+        The core with its program.
+    graph : Graph
+        What the program was compiled from; the interpreter runs it as another witness.
+    runs : sequence of Vectors
+        One for each K.
+    stalls : float
+        Probability that a stream pauses; with stalls, cycles are measured but not compared.
+
+    Raises
+    ------
+    MismatchError
+        Hardware, interpreter and vectors disagree, or measured cycles are not the predicted ones.
+    """
+    program = simulation.program
+    levels = []
+    with tqdm(total=sum(len(run.input) for run in runs), desc="co-simulation", unit="sample") as bar:
+        for run in runs:
+            _check_interpreter(graph, run)
+            result = run_cosim(
+                program,
+                run.input,
+                run.tensors,
+                run.k,
+                simulation=simulation,
+                stalls=stalls,
+                progress=bar.update,
+            )
+            result.check()
+            predictions = [predict(program, tensors, run.k) for tensors in _samples(program, run)]
+            if not stalls:
+                _check_cycles(program, result, predictions)
+            levels.append(_cosim_level(program, run, result, predictions))
+    return {
+        "network": _network(program),
+        "stalls": stalls,
+        "samples": len(runs[0].input),
+        "inferences": sum(level["samples"] for level in levels),
+        "mismatches": sum(level["mismatches"] for level in levels),
+        "elements_compared": sum(level["elements_compared"] for level in levels),
+        "cycles_predicted_exactly": not stalls,
+        "runs": levels,
+        "attention": _attention(simulation, runs[0].input[:1]),
+    }
+
+
+def measure_estimate(program: Program, runs: Sequence[Vectors]) -> dict[str, Any]:
+    """Section ``estimate``: cycles and energy from models alone, without a simulator.
+
+    Parameters
+    ----------
+    program : Program
+        The network on its core.
+    runs : sequence of Vectors
+        One for each K; their tensors say how active each layer is.
+    """
+    levels = []
+    with tqdm(total=sum(len(run.input) for run in runs), desc="estimate", unit="sample") as bar:
+        for run in runs:
+            samples = _samples(program, run)
+            energy = estimate_energy(program, samples, run.k, progress=bar.update)
+            predictions = [predict(program, tensors, run.k) for tensors in samples]
+            levels.append(_estimate_level(program, run, energy, predictions))
+    spikes = program.input_name
+    rates = {spikes: float(np.mean(runs[0].input))}
+    rates |= {
+        name: float(values.mean()) for name, values in runs[0].tensors.items() if name.startswith("stem.")
+    }
+    return {
+        "network": _network(program),
+        "spike_rates": rates,
+        "runs": levels,
+        "figures": {name: asdict(figure) for name, figure in FIGURES.items()},
+    }
+
+
+def synthesis_section(core: str, device: str, resources: Resources) -> dict[str, Any]:
+    """Section ``synth``."""
+    return {"core": core, "device": device, **asdict(resources), "lut_eq": resources.lut_eq}
+
+
+def fit_square(points: Sequence[tuple[int, float]]) -> dict[str, float]:
+    """Least squares ``cycles = a K^2 + b K + c``, and the share of the variance that it explains (R^2).
+
+    Raises
+    ------
+    SpartaError
+        Fewer than four different K.
+    """
+    if len({k for k, _ in points}) < 4:
+        raise SpartaError(f"a quadratic fit needs at least four values of K, not {len(points)}")
+    k, cycles = np.array(points, dtype=np.float64).T
+    a, b, c = np.polyfit(k, cycles, 2)
+    residual = cycles - np.polyval((a, b, c), k)
+    variance = float(((cycles - cycles.mean()) ** 2).sum())
+    return {"a": float(a), "b": float(b), "c": float(c), "r2": 1 - float((residual**2).sum()) / variance}
+
+
+def _network(program: Program) -> dict[str, Any]:
+    return {
+        "name": program.name,
+        "core": asdict(program.config),
+        "tokens": program.tokens,
+        "classes": program.classes,
+        "default_k": program.default_k,
+        "input": list(program.input.shape),
+    }
+
+
+def _samples(program: Program, run: Vectors) -> list[dict[str, NDArray]]:
+    """Each sample's tensors by name, the input among them."""
+    tensors = {**run.tensors, program.input_name: run.input}
+    return [{name: values[n] for name, values in tensors.items()} for n in range(len(run.input))]
+
+
+def _sparsity(program: Program, k: int) -> float:
+    return 100 * (1 - k / program.tokens)
+
+
+def _layers(program: Program, **columns: NDArray | Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    """One record a descriptor, means over the samples."""
+    names = zip(program.nodes, program.descriptors, strict=True)
+    heads = [(node, decode(word)["op"].name.lower()) for node, word in names][:-1]
+    return [
+        {"node": node, "unit": unit}
+        | {name: float(np.asarray(values)[..., n].mean()) for name, values in columns.items()}
+        for n, (node, unit) in enumerate(heads)
+    ]
+
+
+def _cosim_level(
+    program: Program, run: Vectors, result: CosimResult, predictions: Sequence[Prediction]
+) -> dict[str, Any]:
+    measured, predicted = result.cycles, np.array([prediction.cycles for prediction in predictions])
+    return {
+        "k": run.k,
+        "sparsity_percent": _sparsity(program, run.k),
+        "samples": result.samples,
+        "mismatches": result.mismatches,
+        "elements_compared": sum(result.compared.values()),
+        "accuracy": float((result.logits.argmax(axis=1) == run.labels).mean()),
+        "cycles": {
+            "measured_mean": float(measured.mean()),
+            "measured_min": int(measured.min()),
+            "measured_max": int(measured.max()),
+            "predicted_mean": float(predicted.mean()),
+        },
+        "layers": _layers(
+            program,
+            measured=result.layer_cycles,
+            predicted=[prediction.layer_cycles for prediction in predictions],
+            entries=result.layer_entries,
+        ),
+    }
+
+
+def _estimate_level(
+    program: Program, run: Vectors, energy: EnergyEstimate, predictions: Sequence[Prediction]
+) -> dict[str, Any]:
+    return {
+        "k": run.k,
+        "sparsity_percent": _sparsity(program, run.k),
+        "samples": len(run.input),
+        "cycles_mean": float(np.mean([prediction.cycles for prediction in predictions])),
+        "layers": _layers(
+            program,
+            predicted=[prediction.layer_cycles for prediction in predictions],
+            entries=[prediction.layer_entries for prediction in predictions],
+            energy_pj=[energy.layers[:-1]],
+        ),
+        "energy": energy.to_json(),
+    }
+
+
+def _check_interpreter(graph: Graph, run: Vectors) -> None:
+    """Vectors (PyTorch's, if they were exported) against the interpreter: a second, independent statement."""
+    for name, values in interpret(graph, run.input, run.k).items():
+        if name not in run.tensors or np.array_equal(values, run.tensors[name]):
+            continue
+        if values.shape != run.tensors[name].shape:
+            raise MismatchError(
+                f"K = {run.k}, layer {name}: the vectors have shape {run.tensors[name].shape}, the interpreter"
+                f" {values.shape}; export vectors and model together"
+            )
+        at = tuple(int(i) for i in np.argwhere(values != run.tensors[name])[0])
+        raise MismatchError(
+            f"K = {run.k}, sample {at[0]}, layer {name}, index {at[1:]}: the vectors have"
+            f" {run.tensors[name][at]}, the interpreter {values[at]}; export vectors and model together"
+        )
+
+
+def _check_cycles(program: Program, result: CosimResult, predictions: Sequence[Prediction]) -> None:
+    for sample, prediction in enumerate(predictions):
+        for at, node in enumerate(result.nodes):
+            for what, expected, actual in (
+                ("active entries", prediction.layer_entries[at], int(result.layer_entries[sample, at])),
+                ("cycles", prediction.layer_cycles[at], int(result.layer_cycles[sample, at])),
+            ):
+                if expected != actual:
+                    raise MismatchError(
+                        f"{program.name}, K = {result.k}, sample {sample}, node {node!r}: {what}: model"
+                        f" predicts {expected}, measured {actual}"
+                    )
+        if prediction.cycles != result.cycles[sample]:
+            raise MismatchError(
+                f"{program.name}, K = {result.k}, sample {sample}: cycles: model predicts"
+                f" {prediction.cycles}, measured {result.cycles[sample]}"
+            )
+
+
+def _attention(simulation: ProgramSimulation, spikes: NDArray) -> dict[str, Any]:
+    """Measured cycles of the attention unit over K, from its counter, and how they follow K^2."""
+    program = simulation.program
+    config = program.config
+    at = next(n for n, word in enumerate(program.descriptors) if decode(word)["op"] is Op.ATTEND)
+    highest = min(program.tokens, config.max_topk)
+    lowest = min(config.lanes, max(highest - ATTENTION_POINTS + 1, 1))
+    ks = sorted({round(k) for k in np.linspace(lowest, highest, ATTENTION_POINTS)})
+    fields = decode(program.descriptors[at])
+    points = []
+    for k in ks:
+        measured = simulation.infer(spikes, k=k, record=False).layer_cycles[0, at]
+        points.append({"k": k, "measured": int(measured), "predicted": attend_cycles(config, fields, k)})
+    enough = len(points) > 3
+    return {
+        "points": points,
+        "fit": fit_square([(point["k"], point["measured"]) for point in points]) if enough else None,
+    }

@@ -1,0 +1,185 @@
+"""A report as Markdown."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+__all__ = ["render", "summary"]
+
+Section = Mapping[str, Any]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(str(cell) for cell in row) + " |"
+    yield ""
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
+
+
+def _nj(picojoule: float) -> str:
+    return f"{picojoule / 1000:,.2f}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2%}"
+
+
+def render(report: Section) -> str:
+    """The whole page."""
+    lines: list[str] = []
+    measured = report.get("cosim") or report.get("estimate")
+    title = (
+        f"{measured['network']['name']} on core {measured['network']['core']['name']}"
+        if measured
+        else "report"
+    )
+    lines += [f"# {title}", "", summary(report), ""]
+    writers = {
+        "training": _training, "cosim": _cosim, "estimate": _energy, "synth": _synthesis,
+    }  # fmt: skip
+    for name, writer in writers.items():
+        if name in report:
+            lines += writer(report[name])
+    lines += ["## Made with", "", *(f"    {command}" for command in report["commands"]), ""]
+    lines += [", ".join(f"{name} {version}" for name, version in report["versions"].items()), ""]
+    return "\n".join(lines)
+
+
+def summary(report: Section) -> str:
+    """A few lines for the terminal."""
+    lines = []
+    if "training" in report:
+        part = report["training"]
+        lines.append(
+            f"accuracy: float {_percent(part['float_accuracy'])},"
+            f" quantised {_percent(part['reproduced_accuracy'])} ({part['test_samples']} test samples)"
+        )
+    if "cosim" in report:
+        part = report["cosim"]
+        lines.append(
+            f"co-simulation: {part['inferences']} inferences, {part['elements_compared']:,} layer values"
+            f" compared, {part['mismatches']} inferences with a mismatch"
+        )
+        for run in part["runs"]:
+            cycles = run["cycles"]
+            lines.append(
+                f"cycles at {run['sparsity_percent']:.1f} % token sparsity (K = {run['k']}):"
+                f" {_count(cycles['measured_mean'])} measured, {_count(cycles['predicted_mean'])} predicted"
+            )
+    if "estimate" in report:
+        for run in report["estimate"]["runs"]:
+            energy = run["energy"]
+            lines.append(
+                f"energy at {run['sparsity_percent']:.1f} % token sparsity: {_nj(energy['total_pj'])} nJ,"
+                f" attention block {_nj(energy['attention_block_pj'])} nJ (modelled, 45 nm)"
+            )
+    if "synth" in report:
+        part = report["synth"]
+        lines.append(
+            f"{part['device']}: {part['lut_eq']:,} LUT-eq, {part['ff']:,} FF, {part['bram']} BRAM,"
+            f" {part['dsp']} DSP, {part['fmax_mhz']:.1f} MHz"
+        )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _training(part: Section) -> Iterator[str]:
+    yield from ("## Accuracy", "", f"Measured in PyTorch on {part['test_samples']} test samples.", "")
+    rows = [("float", "default", _percent(part["float_accuracy"]))]
+    rows.append(("quantised, deployed integers", "default", _percent(part["reproduced_accuracy"])))
+    rows += [("quantised", k, _percent(value)) for k, value in part["accuracy_of_k"].items()]
+    yield from _table(("network", "K", "accuracy"), rows)
+
+
+def _cosim(part: Section) -> Iterator[str]:
+    yield from ("## Co-simulation", "")
+    yield (
+        f"Verilator against test vectors and interpreter: {part['inferences']} inferences, every element of"
+        f" every layer ({part['elements_compared']:,} values), **{part['mismatches']} inferences with a"
+        " mismatch**."
+    )
+    if part["stalls"]:
+        yield f"Both streams paused with probability {part['stalls']} in each cycle: cycles include waiting."
+    yield ""
+    yield from _table(
+        ("sparsity", "K", "samples", "mismatches", "accuracy", "cycles measured", "min", "max", "predicted"),
+        (
+            (
+                f"{run['sparsity_percent']:.1f} %", run["k"], run["samples"], run["mismatches"],
+                _percent(run["accuracy"]), _count(run["cycles"]["measured_mean"]),
+                _count(run["cycles"]["measured_min"]), _count(run["cycles"]["measured_max"]),
+                _count(run["cycles"]["predicted_mean"]),
+            )
+            for run in part["runs"]
+        ),
+    )  # fmt: skip
+    yield from ("### Cycles by layer", "", "Means over the samples, measured (predicted).", "")
+    yield from _table(
+        ("layer", "unit", "active entries", *(f"K = {run['k']}" for run in part["runs"])),
+        (
+            (
+                layers[0]["node"], layers[0]["unit"], _count(layers[0]["entries"]),
+                *(f"{_count(layer['measured'])} ({_count(layer['predicted'])})" for layer in layers),
+            )
+            for layers in zip(*(run["layers"] for run in part["runs"]), strict=True)
+        ),
+    )  # fmt: skip
+    yield from ("### Attention over K", "")
+    attention = part["attention"]
+    points = attention["points"]
+    yield from _table(
+        ("K", "cycles measured", "predicted"), ((p["k"], p["measured"], p["predicted"]) for p in points)
+    )
+    if attention["fit"]:
+        fit = attention["fit"]
+        yield f"Least squares: {fit['a']:.3f} K² + {fit['b']:.2f} K + {fit['c']:.1f}, R² = {fit['r2']:.6f}."
+        yield ""
+
+
+def _energy(part: Section) -> Iterator[str]:
+    yield from ("## Energy", "")
+    yield (
+        "Modelled: operations and memory accesses counted from each sample's spikes, times the 45 nm figures"
+        " of Horowitz, ISSCC 2014. Clock tree, control, leakage and input/output are not in it. nJ an inference."
+    )
+    yield ""
+    runs = part["runs"]
+    if not runs:
+        return
+    parts, blocks = list(runs[0]["energy"]["parts_pj"]), list(runs[0]["energy"]["blocks_pj"])
+    yield from _table(
+        ("token sparsity", "K", "whole model", *blocks, "legacy: whole model", "legacy: attention block"),
+        (
+            (
+                f"{run['sparsity_percent']:.1f} %", run["k"], _nj(run["energy"]["total_pj"]),
+                *(_nj(run["energy"]["blocks_pj"][block]) for block in blocks),
+                _nj(run["energy"]["legacy_pj"]["total"]), _nj(run["energy"]["legacy_pj"]["attention block"]),
+            )
+            for run in runs
+        ),
+    )  # fmt: skip
+    yield (
+        "The legacy columns are what spiking network papers print: 0.9 pJ a synaptic operation and 4.6 pJ a"
+        " multiply-accumulate in 32-bit floats, without memories. They are not comparable with the others."
+    )
+    yield ""
+    yield from _table(
+        ("token sparsity", *parts),
+        (
+            (f"{run['sparsity_percent']:.1f} %", *(_nj(run["energy"]["parts_pj"][name]) for name in parts))
+            for run in runs
+        ),
+    )
+    rates = ", ".join(f"{name} {_percent(rate)}" for name, rate in part["spike_rates"].items())
+    yield from (f"Spike rates (spikes a neuron and step): {rates}.", "")
+
+
+def _synthesis(part: Section) -> Iterator[str]:
+    yield from ("## Synthesis", "", f"Core {part['core']} on {part['device']}, after place and route.", "")
+    numbers = (part[name] for name in ("lut_eq", "lut4", "ccu2c", "lutram", "ff", "bram", "dsp"))
+    row = (*(f"{number:,}" for number in numbers), f"{part['fmax_mhz']:.1f} MHz")
+    yield from _table(("LUT-eq", "LUT4", "CCU2C", "LUT RAM", "FF", "BRAM", "DSP", "Fmax"), [row])
+    yield from ("LUT-eq = LUT4 + 2 x CCU2C; BRAM is DP16KD, DSP is MULT18X18D.", "")

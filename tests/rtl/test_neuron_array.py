@@ -1,0 +1,151 @@
+import copy
+import inspect
+
+import numpy as np
+import pytest
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Op, decode, encode
+from sparta_sim.cycles.array import layer_cycles
+from tests.rtl import layer_reference
+from tests.rtl.layer_bench import CONFIGS, Bench, Case, random_case
+from tests.rtl.layer_reference import Memories, run_layer, word
+
+
+def modelled(config: CoreConfig, case: Case) -> tuple[int, int]:
+    fields, memories = case.fields, case.memories
+    entries = range(fields["in_height"] * fields["row_pitch"])
+    words = np.array([word(config, fields, memories, e) for e in entries])
+    return layer_cycles(config, fields, words, memories.tokens, len(memories.tokens))
+
+
+def check(config: CoreConfig, cases: list[Case], stall: float) -> None:
+    for n, (case, run) in enumerate(zip(cases, Bench(config).run(cases, stall, seed=3), strict=True)):
+        items, entries = run_layer(config, case.fields, case.memories)
+        assert run.items == items, f"layer {n}: {case.fields}"
+        assert run.entries == entries
+        if not stall:
+            assert (run.cycles, run.entries) == modelled(config, case), f"layer {n}: {case.fields}"
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_hardware_agrees_with_reference_and_cycle_model(name: str) -> None:
+    check(CONFIGS[name], [random_case(CONFIGS[name], seed) for seed in range(6)], 0.0)
+
+
+@pytest.mark.parametrize(("name", "stall"), [("one step", 0.3), ("long line", 0.6), ("square", 0.9)])
+def test_results_do_not_depend_on_stalls(name: str, stall: float) -> None:
+    check(CONFIGS[name], [random_case(CONFIGS[name], seed) for seed in range(6)], stall)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_many_layers(name: str) -> None:
+    check(CONFIGS[name], [random_case(CONFIGS[name], seed) for seed in range(100, 200)], 0.0)
+
+
+def test_random_layers_reach_every_mode() -> None:
+    fields = [random_case(config, seed).fields for config in CONFIGS.values() for seed in range(6)]
+    for name in ("integer", "signed", "soft", "gather"):
+        assert {f[name] for f in fields} == {0, 1}
+    assert {f["groups"] for f in fields} >= {1, 2, 3}
+    assert {f["pad"] for f in fields} >= {0, 1, 2}
+    assert {f["y_step"] for f in fields} >= {1, 2, 3}
+
+
+def test_reference_is_a_convolution() -> None:
+    """Independent of the reference's addressing: NumPy's dense convolution, HI-LIF with K 255 and theta 1."""
+    config, rng = CONFIGS["square"], np.random.default_rng(5)
+    channels, height, width, kernel = 3, 4, 5, 3
+    spikes = rng.random((4, channels, height, width)) < 0.4
+    weight = rng.integers(-128, 128, (4, channels, kernel, kernel))
+    lines = spikes.transpose(2, 3, 1, 0).reshape(-1, 4, 4)  # line, place, step
+    memory = [sum(1 << n for n, bit in enumerate(line.ravel()) if bit) for line in lines]
+    header = [np.zeros(4), np.zeros(4), np.zeros(4), np.ones(4), np.zeros(4), np.full(4, 255)]
+    rows = [*header, *weight.transpose(2, 3, 1, 0).reshape(-1, 4)]
+    weights = [sum((int(v) & 255) << 8 * lane for lane, v in enumerate(row)) for row in rows]
+    fields = decode(
+        encode(
+            Op.LAYER,
+            "test",
+            pad=1,
+            kernel_height=kernel,
+            steps=4,
+            groups=1,
+            in_height=height,
+            row_pitch=width * channels,
+            out_height=height,
+            out_width=width,
+            run=kernel * channels,
+            x_step=channels,
+            y_step=1,
+            x_start=channels,
+            tiles=1,
+            out_pitch=4,
+            weight_pitch=len(rows),
+        )
+    )
+    padded = np.pad(spikes, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(2, 3))
+    x = np.clip(np.einsum("tchwij,ocij->tohw", windows, weight), -(2**15), 2**15 - 1)
+    v, expected = np.zeros(x.shape[1:], dtype=int), np.zeros(x.shape[1:], dtype=int)
+    for t in range(4):
+        v = v + ((x[t] - v) * 255 >> 8)
+        expected |= (v >= 1) << t
+        v[v >= 1] = 0
+    items, _ = run_layer(config, fields, Memories(memory, weights, []))
+    assert [item["words"] for item in items] == expected.transpose(1, 2, 0).reshape(-1, 4).tolist()
+
+
+ALTERED = {
+    "no bias": ("(total + bias) >> fields", "total >> fields"),
+    "hard instead of soft reset": ("v - threshold if fields", "fields['v_reset'] if fields"),
+    "rows wrap around": ('0 <= column < fields["row_pitch"]', "True"),
+    "results side by side": ('fields["out_pitch"]', "config.lanes"),
+}
+
+
+@pytest.fixture(scope="module")
+def simulated() -> tuple[list[Case], list[list[dict]]]:
+    config = CONFIGS["square"]
+    cases = [random_case(config, seed, kind="conv") for seed in range(6)]
+    return cases, [run.items for run in Bench(config).run(cases)]
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_other_arithmetic_is_noticed(name: str, simulated: tuple[list[Case], list[list[dict]]]) -> None:
+    cases, items = simulated
+    source, (right, wrong) = inspect.getsource(layer_reference), ALTERED[name]
+    assert right in source
+    altered = {"__name__": layer_reference.__name__}
+    exec(compile(source.replace(right, wrong), "altered reference", "exec"), altered)
+    assert [altered["run_layer"](CONFIGS["square"], case.fields, case.memories)[0] for case in cases] != items
+
+
+def test_other_weight_and_token_are_noticed() -> None:
+    config = CONFIGS["square"]
+    case = random_case(config, 1, kind="gather")
+    other = copy.deepcopy(case)
+    other.memories.weights[case.fields["weight_base"]] ^= 1 << 6
+    first, second = Bench(config).run([case, other])
+    assert first.items != second.items
+
+
+def test_full_rate() -> None:
+    """Dense input: one entry a cycle, but for the tile's beginning and end."""
+    config = CONFIGS["square"]
+    fields = dict.fromkeys(random_case(config, 0).fields, 0)
+    fields |= {"kernel_height": 3, "steps": 4, "groups": 1, "in_height": 6, "row_pitch": 24, "out_height": 4}
+    fields |= {
+        "out_width": 4,
+        "run": 12,
+        "x_step": 4,
+        "y_step": 1,
+        "tiles": 1,
+        "out_pitch": 4,
+        "weight_pitch": 42,
+    }
+    case = Case(fields, Memories([(1 << 16) - 1] * 36, [0] * 42, []))
+    (run,) = Bench(config).run([case])
+    assert run.entries == 4 * 4 * 36
+    assert run.cycles == run.entries + 12 - 1 + 5 + 3 * 4 + 8
