@@ -28,10 +28,10 @@ $(SETUP): pyproject.toml
 	$(RUN)/python -m pip install --quiet --editable '.[train,rtl,sim,synth,dev]'
 	touch $@
 
-rtl: $(OUT)/report.md ## the main job: network to verified core, with a report
-	@$(RUN)/sparta-hw report $(OUT) --summary
+rtl: $(OUT)/core.v $(OUT)/cosim.json $(OUT)/estimate.json ## the main job: network to verified core, with a report
+	$(RUN)/sparta-hw report $(OUT)
 
-$(OUT)/model.onnx $(OUT)/vectors.npz &: $(SETUP) $(CHECKPOINT) $(TRAINER) sparta_hw/onnx_ops.py
+$(OUT)/model.onnx $(OUT)/training.json &: $(SETUP) $(CHECKPOINT) $(TRAINER) sparta_hw/onnx_ops.py
 	$(RUN)/sparta-hw export $(CHECKPOINT) --samples $(SAMPLES) -o $(OUT)
 
 $(OUT)/program.bin: $(OUT)/model.onnx $(COMPILER)
@@ -40,22 +40,18 @@ $(OUT)/program.bin: $(OUT)/model.onnx $(COMPILER)
 $(OUT)/core.v: $(OUT)/program.bin $(GENERATOR)
 	$(RUN)/sparta-hw rtl $(OUT)/program.bin -o $(OUT)
 
-$(OUT)/cosim.json: $(OUT)/core.v $(OUT)/vectors.npz $(MEASURE)
-	$(RUN)/sparta-hw cosim $(OUT)/program.bin --model $(OUT)/model.onnx --vectors $(OUT)/vectors.npz -o $(OUT)
+$(OUT)/cosim.json: $(OUT)/core.v $(OUT)/training.json $(MEASURE)
+	$(RUN)/sparta-hw cosim $(OUT)/program.bin --verilog $(OUT)/core.v --model $(OUT)/model.onnx --vectors $(OUT)/vectors/*.npz -o $(OUT)
 
-$(OUT)/estimate.json: $(OUT)/program.bin $(OUT)/vectors.npz $(MEASURE)
-	$(RUN)/sparta-hw estimate $(OUT)/program.bin --model $(OUT)/model.onnx --vectors $(OUT)/vectors.npz -o $(OUT)
-
-$(OUT)/report.md: $(OUT)/cosim.json $(OUT)/estimate.json
-	$(RUN)/sparta-hw report $(OUT)
+$(OUT)/estimate.json: $(OUT)/program.bin $(OUT)/training.json $(MEASURE)
+	$(RUN)/sparta-hw estimate $(OUT)/program.bin --model $(OUT)/model.onnx --vectors $(OUT)/vectors/*.npz -o $(OUT)
 
 train: $(SETUP) ## train the default network again, into build/train
 	$(RUN)/sparta-hw train -o build/train
 
-synth: $(OUT)/report.md ## yosys and nextpnr for ECP5-85F, added to the report
+synth: $(OUT)/cosim.json $(OUT)/estimate.json ## yosys and nextpnr for ECP5-85F, added to the report
 	$(RUN)/sparta-hw synth $(OUT)/program.bin -o $(OUT)
 	$(RUN)/sparta-hw report $(OUT)
-	@$(RUN)/sparta-hw report $(OUT) --summary
 
 test: $(SETUP) ## all tests
 	$(RUN)/python -m pytest -n 2 --dist worksteal

@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sparta-hw {options.command}: error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("sparta_"):
+            raise
         print(
             f"sparta-hw {options.command}: error: this step needs the package {error.name!r}, which is not"
             " installed; install the project with its extras: pip install 'sparta-hw[train,rtl,sim,synth]'",

@@ -33,7 +33,7 @@ class SparseAttention(nn.Module):
 
     def __init__(self, value: FixedPoint) -> None:
         super().__init__()
-        self.exact = True
+        self.exact = False
         self._value = value
         self.register_buffer("exp", torch.tensor(EXP_TABLE), persistent=False)
         self.register_buffer("reciprocal", torch.tensor(RECIPROCAL_TABLE), persistent=False)

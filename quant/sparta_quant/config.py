@@ -70,7 +70,7 @@ class SpartaConfig:
     default_k: int
     projection_bias: bool = True
     v_reset: int = 0
-    v_mu: float = 0.5
+    v_mu: float = 1.0
     membrane_frac: int = 8
     token_frac: int = 4
     query_frac: int = 4

@@ -30,7 +30,7 @@ class SpikeCues(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.exact = True
+        self.exact = False
 
     def forward(self, spikes: Tensor) -> Cues:
         """Cues of spikes (T, batch, C, H, W); tokens are the positions, row by row."""

@@ -23,10 +23,10 @@ def evaluate(
     network: SpartaNetwork, dataset: EventDataset, k: int | None = None, batch: int = 128
 ) -> Evaluation:
     """Classify every recording; ``k`` tokens attend (the network's default if None)."""
-    dtype = torch.get_default_dtype()
+    network.eval()
     correct, spikes_of = 0, torch.zeros(len(network.stem))
     for start in range(0, len(dataset), batch):
-        spikes = torch.from_numpy(dataset.spikes[start : start + batch]).transpose(0, 1).to(dtype)
+        spikes = torch.from_numpy(dataset.spikes[start : start + batch]).transpose(0, 1).float()
         labels = torch.from_numpy(dataset.labels[start : start + batch])
         layers = network.layers(spikes, k)
         correct += int((layers["logits"].argmax(1) == labels).sum())

@@ -69,7 +69,7 @@ class GridPart(nn.Module, Generic[Integers]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.exact = True
+        self.exact = False
         self._integers: Integers | None = None
 
     @property

@@ -24,7 +24,7 @@ __all__ = ["SpartaNetwork"]
 class SpartaNetwork(nn.Module):
     """SPARTA on the fixed-point grids of ARCHITECTURE.md.
 
-    A network is trained in floats, then on the grids (:meth:`set_exact`), then deployed: :meth:`deploy` replaces
+    A network is trained in floats, then on the grids (:meth:`quantize`), then deployed: :meth:`deploy` replaces
     every learned parameter by its integer. A deployed network is bit-exact in float32 as well as, after
     ``.double()``, in float64; its values times ``2**frac`` are the integers of the hardware.
 
@@ -60,12 +60,13 @@ class SpartaNetwork(nn.Module):
         self.classifier = Projection(
             config.features, config.classes, input=config.pooled, output=None, bias=True
         )
-        self.exact = True
+        self.exact = False
 
     @classmethod
     def from_integers(cls, integers: NetworkIntegers) -> "SpartaNetwork":
         """A deployed network."""
         network = cls(integers.config)
+        network.quantize()
         network._freeze(integers)
         return network
 
@@ -102,11 +103,13 @@ class SpartaNetwork(nn.Module):
         layers["logits"] = self.classifier(pooled)
         return layers
 
-    def set_exact(self, exact: bool) -> None:
-        """Compute on the grids (quantisation-aware), or in real numbers."""
+    def quantize(self) -> None:
+        """End the first phase of training: fold the normalisation, and compute on the grids from now on."""
+        for stage in self.stem:
+            stage.fold_()
         for module in self.modules():
             if hasattr(module, "exact"):
-                module.exact = exact
+                module.exact = True
 
     def clamp_(self) -> None:
         """Keep learned parameters inside their formats; call it after each optimiser step."""
@@ -116,6 +119,8 @@ class SpartaNetwork(nn.Module):
 
     def integers(self) -> NetworkIntegers:
         """The parameters as integers."""
+        if not self.exact:
+            return self.deploy().integers()
         return NetworkIntegers(
             config=self.config,
             convs=tuple(stage.conv.integers() for stage in self.stem),
@@ -131,8 +136,9 @@ class SpartaNetwork(nn.Module):
     def deploy(self) -> "SpartaNetwork":
         """A copy whose parameters are integers: what is exported, and what the hardware must equal."""
         network = copy.deepcopy(self).float()
-        if not self.deployed:
-            network._freeze(self.integers())
+        network.quantize()
+        if not network.deployed:
+            network._freeze(network.integers())
         return network
 
     def _freeze(self, integers: NetworkIntegers) -> None:
@@ -148,7 +154,6 @@ class SpartaNetwork(nn.Module):
             (self.classifier.linear, integers.classifier),
         ):
             part.freeze(values)
-        self.set_exact(True)
         self.eval()
 
     @property

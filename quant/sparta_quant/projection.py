@@ -27,7 +27,7 @@ class Projection(nn.Module):
         self, inputs: int, outputs: int, *, input: FixedPoint, output: FixedPoint | None, bias: bool
     ) -> None:
         super().__init__()
-        self.exact = True
+        self.exact = False
         self.linear = linear_weights(
             inputs, outputs, bias=bias, input_frac=input.frac, output_frac=None if output is None else output.frac
         )

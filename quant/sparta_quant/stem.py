@@ -1,5 +1,6 @@
 """Spiking convolution: the same weights in every time step, then HI-LIF over time (paper STEN)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,6 +15,10 @@ __all__ = ["SpikingConv"]
 class SpikingConv(nn.Module):
     """``s = HILIF(sat_s16(floor(conv(spikes_t) + bias)))``, see ARCHITECTURE.md "Spiking convolution".
 
+    In the first phase of training the sums are normalised over the batch, ``x = (conv - mean) / deviation + bias``.
+    A neuron with threshold ``v_th`` does not change when x and v_th grow by the same factor, so that
+    :meth:`fold_` moves the deviation into the thresholds and the mean into the biases; weights stay as they are.
+
     Parameters
     ----------
     config : SpartaConfig
@@ -27,8 +32,9 @@ class SpikingConv(nn.Module):
     def __init__(self, config: SpartaConfig, layer: StemLayer, inputs: int) -> None:
         super().__init__()
         self.shape = layer
-        self.exact = True
+        self.exact = False
         self.conv = conv_weights(inputs, layer.channels, layer.kernel, config.membrane.frac)
+        self.normalise: nn.BatchNorm2d | None = nn.BatchNorm2d(layer.channels, affine=False)
         self.current = floor_quantizer(config.membrane)
         self.hilif = HILIF(
             layer.channels,
@@ -41,7 +47,24 @@ class SpikingConv(nn.Module):
     def forward(self, spikes: Tensor) -> Tensor:
         """Spikes (T, batch, C', H', W') of spikes (T, batch, C, H, W)."""
         weight, bias = self.conv()
-        x = F.conv2d(spikes.flatten(0, 1), weight, bias, stride=self.shape.stride, padding=self.shape.pad)
+        frames = spikes.flatten(0, 1)
+        if self.normalise is None:
+            x = self._convolved(frames, weight, bias)
+        else:
+            x = self.normalise(self._convolved(frames, weight, None)) + bias.view(-1, 1, 1)
         if self.exact:
             x = self.current(x)
         return self.hilif(x.unflatten(0, spikes.shape[:2]))
+
+    def _convolved(self, frames: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(frames, weight, bias, stride=self.shape.stride, padding=self.shape.pad)
+
+    @torch.no_grad()
+    def fold_(self) -> None:
+        """Move the normalisation into thresholds and biases; exact in real numbers when ``v_reset`` is zero."""
+        if self.normalise is None:
+            return
+        deviation = torch.sqrt(self.normalise.running_var + self.normalise.eps)
+        self.hilif.v_th.mul_(deviation)
+        self.conv.layer.bias.mul_(deviation).sub_(self.normalise.running_mean)
+        self.normalise = None

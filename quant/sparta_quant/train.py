@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -46,8 +45,8 @@ class TrainSettings:
     epochs: int = 24
     finetune_epochs: int = 10
     batch: int = 64
-    learning_rate: float = 4e-3
-    finetune_rate: float = 1e-3
+    learning_rate: float = 2e-2
+    finetune_rate: float = 4e-3
     weight_decay: float = 1e-4
     seed: int = 0
 
@@ -101,7 +100,7 @@ def train(
         while trainer.epoch < trainer.total:
             if trainer.epoch == settings.epochs:
                 trainer.float_accuracy = evaluate(trainer.network, test_set).accuracy
-                trainer.network.set_exact(True)
+                trainer.start_finetuning()
             bar.set_description("float" if trainer.epoch < settings.epochs else "on the grid")
             bar.set_postfix_str(trainer.run_epoch())
             trainer.save(folder / STATE_FILE)
@@ -132,12 +131,17 @@ class _Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             self.network = SpartaNetwork(config)
-        self.network.set_exact(False)
         self._generator = torch.Generator().manual_seed(settings.seed)
-        self._optimizer = torch.optim.AdamW(_groups(self.network), weight_decay=settings.weight_decay)
+        self._optimizer = _optimizer(self.network, settings)
+
+    def start_finetuning(self) -> None:
+        """Go to the grids, with a fresh optimiser: folding changed the scale of what it had seen."""
+        self.network.quantize()
+        self._optimizer = _optimizer(self.network, self.settings)
 
     def run_epoch(self) -> str:
         """One pass over the data; answers with its figures for the progress bar."""
+        self.network.train()
         order = torch.randperm(len(self._labels), generator=self._generator)
         batches = order.split(self.settings.batch)
         total_loss, correct, rate = 0.0, 0, 0.0
@@ -202,15 +206,17 @@ class _Trainer:
             )
         self.epoch = state["epoch"]
         self.float_accuracy = state["float_accuracy"]
+        if self.epoch > self.settings.epochs:
+            self.start_finetuning()
         self.network.load_state_dict(state["network"])
-        self.network.set_exact(self.epoch > self.settings.epochs)
         self._optimizer.load_state_dict(state["optimizer"])
         self._generator.set_state(state["generator"])
 
 
-def _groups(network: SpartaNetwork) -> list[dict[str, Any]]:
-    """Parameters with factors on their learning rate: pooled features are sums, so weights of logits move less."""
+def _optimizer(network: SpartaNetwork, settings: TrainSettings) -> torch.optim.AdamW:
+    """AdamW with a factor on the learning rate: pooled features are sums, so weights of logits move less."""
     classifier = list(network.classifier.parameters())
     chosen = {id(parameter) for parameter in classifier}
     others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
-    return [{"params": others, "factor": 1.0}, {"params": classifier, "factor": _CLASSIFIER_FACTOR}]
+    groups = [{"params": others, "factor": 1.0}, {"params": classifier, "factor": _CLASSIFIER_FACTOR}]
+    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay)

@@ -57,7 +57,7 @@ class TopKParams:
 
 
 def _offset_binary(key: Value) -> Value:
-    """Unsigned number in the order of the signed ``key``: comparing these is a carry chain and nothing more."""
+    """Unsigned number in the order of the signed ``key``: comparing these is one carry chain."""
     return Cat(key[:-1], ~key[-1])
 
 

@@ -155,7 +155,7 @@ def _sparsity(program: Program, k: int) -> float:
 def _layers(program: Program, **columns: NDArray | Sequence[Sequence[float]]) -> list[dict[str, Any]]:
     """One record a descriptor, means over the samples."""
     names = zip(program.nodes, program.descriptors, strict=True)
-    heads = [(node, decode(word)["op"].name.lower()) for node, word in names][:-1]
+    heads = [(node, Op(decode(word)["op"]).name.lower()) for node, word in names][:-1]
     return [
         {"node": node, "unit": unit}
         | {name: float(np.asarray(values)[..., n].mean()) for name, values in columns.items()}
@@ -214,8 +214,8 @@ def _check_interpreter(graph: Graph, run: Vectors) -> None:
             continue
         if values.shape != run.tensors[name].shape:
             raise MismatchError(
-                f"K = {run.k}, layer {name}: the vectors have shape {run.tensors[name].shape}, the interpreter"
-                f" {values.shape}; export vectors and model together"
+                f"K = {run.k}, layer {name}: the vectors have shape {run.tensors[name].shape}, the"
+                f" interpreter {values.shape}; export vectors and model together"
             )
         at = tuple(int(i) for i in np.argwhere(values != run.tensors[name])[0])
         raise MismatchError(

@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> None:
     """Write program.bin, program.txt, graph.txt, core.json and the memory images."""
     from sparta_hw.config import load_config
     from sparta_hw.files import write_atomic
-    from sparta_hw.frontend import import_model
+    from sparta_hw.onnx_import import import_model
     from sparta_hw.passes import compile_model
     from sparta_hw.printer import print_graph
 

@@ -7,7 +7,7 @@ with sample, layer, index, step, expected and actual value when anything differs
 import argparse
 from pathlib import Path
 
-from sparta_hw.commands.options import add_output, make_output, positive
+from sparta_hw.commands.options import add_output, add_samples, make_output
 
 NAME = "cosim"
 HELP = "bit-exact co-simulation in Verilator"
@@ -17,11 +17,7 @@ EXAMPLE = "example: sparta-hw cosim build/x/program.bin --model build/x/model.on
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("program", type=Path, help="program.bin of sparta-hw compile")
     parser.add_argument("--model", type=Path, required=True, help="the ONNX file it was compiled from")
-    parser.add_argument("--vectors", type=Path, nargs="+", default=[], help="test vectors of sparta-hw export")
-    parser.add_argument("--random", type=positive, metavar="N", help="N random samples instead of vectors")
-    parser.add_argument("--density", type=float, default=0.2, help="spike rate of random samples (default: 0.2)")
-    parser.add_argument("--seed", type=int, default=0, help="of random samples and stalls (default: 0)")
-    parser.add_argument("-k", type=positive, action="append", help="tokens that attend, with --random; repeatable")
+    add_samples(parser)
     parser.add_argument("--verilog", type=Path, help="core.v to simulate (default: generated from the program)")
     parser.add_argument("--images", type=Path, metavar="DIR", help="load the memory images of DIR, not the program's")
     parser.add_argument("--stalls", type=float, default=0.0, help="probability that a stream pauses (default: 0)")

@@ -49,8 +49,8 @@ def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
     kind = kind or rng.choice(["conv", "conv", "gather", "vector"])
     steps = rng.randint(1, min(9, 3 * config.steps))
     groups = config.groups(steps)
-    channels, tiles = rng.randint(1, 9 if kind == "conv" else 40), rng.randint(1, 3)
-    height, width, kernel, stride, pad = 1, 1, 1, 1, 0
+    channels = rng.randint(1, {"conv": 9, "gather": 20, "vector": 40}[kind])
+    tiles, height, width, kernel, stride, pad = rng.randint(1, 3), 1, 1, 1, 1, 0
     if kind == "conv":
         height, width, kernel = rng.randint(1, 5), rng.randint(1, 5), rng.randint(1, 3)
         stride, pad = rng.randint(1, 3), rng.randint(0, 2)

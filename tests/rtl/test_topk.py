@@ -102,9 +102,7 @@ def test_tokens_of_an_earlier_search_are_caught() -> None:
 def test_an_unsigned_comparison_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topk, "_offset_binary", lambda key: key.as_unsigned())
     params = TopKParams(cells=3, key_bits=4, index_bits=2)
-    assert run(params.create(), [([1, 2, 3], 3)]) == [params.compute([1, 2, 3], 3)]
-    with pytest.raises(AssertionError):
-        run(params.create(), [([-1, 2, 3], 3)])
+    assert run(params.create(), [([-1, 2, 3], 3)]) != [params.compute([-1, 2, 3], 3)]
 
 
 @pytest.mark.parametrize("count", [0, 4, 3])

@@ -1,4 +1,4 @@
-"""Random networks: PyTorch's vectors, ONNX Runtime and the interpreter agree on every layer."""
+"""Random networks: PyTorch, ONNX Runtime, the interpreter and the compiled program agree."""
 
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from sparta_hw.interpreter import run
 from sparta_hw.ir import Graph, Kind
 from sparta_hw.onnx_import import import_model
 from sparta_hw.passes import compile_graph
+from tests.sparta_hw.memory_machine import check
 
 pytest.importorskip("torch")
 
@@ -49,7 +50,7 @@ def witnessed(path: Path, graph: Graph, spikes: np.ndarray) -> dict[str, np.ndar
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_three_statements_agree(seed: int, tmp_path: Path) -> None:
+def test_all_statements_agree(seed: int, tmp_path: Path) -> None:
     path, vectors = exported(seed, tmp_path)
     graph = import_model(path)
     results = run(graph, vectors["input"], int(vectors["k"]))
@@ -58,7 +59,7 @@ def test_three_statements_agree(seed: int, tmp_path: Path) -> None:
     for name, values in results.items():
         np.testing.assert_array_equal(values, vectors[name], err_msg=f"PyTorch, {name}")
         np.testing.assert_array_equal(values, witness[name], err_msg=f"ONNX Runtime, {name}")
-    assert compile_graph(graph, NAMED_CONFIGS["digits"]).classes == results["logits"].shape[1]
+    check(graph, compile_graph(graph, NAMED_CONFIGS["digits"]), vectors["input"][0], int(vectors["k"]))
 
 
 def test_another_network_is_noticed(tmp_path: Path) -> None:

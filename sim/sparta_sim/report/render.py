@@ -83,6 +83,9 @@ def summary(report: Section) -> str:
             f"{part['device']}: {part['lut_eq']:,} LUT-eq, {part['ff']:,} FF, {part['bram']} BRAM,"
             f" {part['dsp']} DSP, {part['fmax_mhz']:.1f} MHz"
         )
+        for run in report["cosim"]["runs"] if "cosim" in report else ():
+            micros = run["cycles"]["measured_mean"] / part["fmax_mhz"]
+            lines.append(f"an inference at that clock: {micros:,.1f} us at K = {run['k']}")
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -143,7 +146,8 @@ def _energy(part: Section) -> Iterator[str]:
     yield from ("## Energy", "")
     yield (
         "Modelled: operations and memory accesses counted from each sample's spikes, times the 45 nm figures"
-        " of Horowitz, ISSCC 2014. Clock tree, control, leakage and input/output are not in it. nJ an inference."
+        " of Horowitz, ISSCC 2014. Clock tree, control, leakage and input/output are not in it. nJ an"
+        " inference."
     )
     yield ""
     runs = part["runs"]

@@ -1,0 +1,38 @@
+"""Predict cycles and energy of a program, from the spikes of its samples; no hardware is simulated."""
+
+import argparse
+from pathlib import Path
+
+from sparta_hw.commands.options import add_output, add_samples, make_output
+
+NAME = "estimate"
+HELP = "cycles and energy per sparsity level, without simulation"
+EXAMPLE = "example: sparta-hw estimate build/x/program.bin --model build/x/model.onnx --random 3 -o build/x"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("program", type=Path, help="program.bin of sparta-hw compile")
+    parser.add_argument("--model", type=Path, required=True, help="the ONNX file it was compiled from")
+    add_samples(parser)
+    add_output(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write estimate.json."""
+    from sparta_hw.commands.program_files import stimuli
+    from sparta_hw.onnx_import import import_model
+    from sparta_hw.program import Program
+    from sparta_sim.measure import measure_estimate
+    from sparta_sim.report import write_section
+
+    program = Program.load(options.program)
+    runs = stimuli(import_model(options.model), options)
+    folder = make_output(options.output)
+    section = measure_estimate(program, runs)
+    path = write_section(folder, "estimate", section)
+    for level in section["runs"]:
+        print(
+            f"K = {level['k']} ({level['sparsity_percent']:.1f} % sparsity): {level['cycles_mean']:,.0f} cycles,"
+            f" {level['energy']['total_pj'] / 1000:,.2f} nJ (modelled)"
+        )
+    print(path)

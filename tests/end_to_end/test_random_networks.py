@@ -1,0 +1,102 @@
+"""ONNX files that the project did not train, all the way to a bit-exact co-simulation on one core."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparta_hw.cli import main
+from sparta_hw.errors import MismatchError
+from sparta_hw.onnx_import import import_model
+from sparta_hw.program import Program
+from sparta_hw.vectors import load_vectors
+from sparta_hw.witness import run_onnx
+
+pytestmark = pytest.mark.slow
+
+NETWORKS = 12
+CORE = "tiny"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder a network: model.onnx as its author would send it, and PyTorch's own vectors."""
+    from sparta_quant.export import export_onnx, export_vectors
+    from sparta_quant.random_network import random_network, random_spikes
+
+    root = tmp_path_factory.mktemp("networks")
+    for seed in range(NETWORKS):
+        network = random_network(seed)
+        place = root / str(seed)
+        place.mkdir()
+        export_onnx(network, place / "model.onnx")
+        spikes = random_spikes(network.config, 2, seed)
+        export_vectors(network, spikes, np.zeros(len(spikes), np.int64), place / "vectors.npz")
+    return root
+
+
+@pytest.mark.parametrize("seed", range(NETWORKS))
+def test_compile_and_cosimulate(folder: Path, seed: int) -> None:
+    place, model = folder / str(seed), str(folder / str(seed) / "model.onnx")
+    assert main(["compile", model, "--core", CORE, "-o", str(place)]) == 0
+    program = str(place / "program.bin")
+    tokens = Program.load(program).tokens
+    ks = [argument for k in sorted({1, (tokens + 1) // 2, tokens}) for argument in ("-k", str(k))]
+    arguments = ["cosim", program, "--model", model, "-o", str(place)]
+    assert main([*arguments, "--random", "2", "--seed", str(seed), *ks]) == 0
+    runs = json.loads((place / "cosim.json").read_text())["runs"]
+    assert [run["mismatches"] for run in runs] == [0] * len(runs)
+    assert all(run["compared_values"] > 0 for run in runs)
+    assert main([*arguments, "--vectors", str(place / "vectors.npz")]) == 0
+    assert main([*arguments, "--vectors", str(place / "vectors.npz"), "--stalls", "0.4"]) == 0
+
+
+@pytest.mark.parametrize("seed", range(NETWORKS))
+def test_onnx_runtime_agrees_with_the_interpreter(folder: Path, seed: int) -> None:
+    from sparta_hw.interpreter import run
+
+    model = folder / str(seed) / "model.onnx"
+    graph, vectors = import_model(model), load_vectors(folder / str(seed) / "vectors.npz")
+    ours = run(graph, vectors.input, vectors.k)["logits"]
+    frac = graph.operations[-1].output.type.frac
+    theirs = run_onnx(model, vectors.input, vectors.k)["logits"] * 2.0**frac
+    np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(ours, vectors.tensors["logits"])
+
+
+def test_one_flipped_weight_bit_is_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = folder / "0"
+    assert main(["compile", str(place / "model.onnx"), "--core", CORE, "-o", str(place)]) == 0
+    images = place / "broken"
+    Program.load(place / "program.bin").write_images(images)
+    arguments = ["cosim", str(place / "program.bin"), "--model", str(place / "model.onnx")]
+    arguments += ["--vectors", str(place / "vectors.npz"), "--images", str(images), "-o", str(place)]
+    assert main(arguments) == 0
+    lines = (images / "weights.mem").read_text().split()
+    header = Program.load(place / "program.bin").config.header_rows
+    caught = None
+    for row in range(header, len(lines)):
+        changed = list(lines)
+        changed[row] = f"{int(lines[row], 16) ^ 0x40:0{len(lines[row])}x}"
+        (images / "weights.mem").write_text("\n".join(changed) + "\n")
+        capsys.readouterr()
+        if main(arguments) == 1:
+            caught = capsys.readouterr().err
+            break
+    assert caught is not None, "no flipped bit was noticed"
+    for word in ("sample ", "layer stem.0", "index (", "step ", "expected ", "actual "):
+        assert word in caught
+
+
+def test_altered_interpreter_vectors_are_reported(folder: Path) -> None:
+    from dataclasses import replace
+
+    from sparta_sim.measure import check_interpreter
+
+    graph = import_model(folder / "1" / "model.onnx")
+    vectors = load_vectors(folder / "1" / "vectors.npz")
+    score = vectors.tensors["score"].copy()
+    score[0, 0] += 1
+    with pytest.raises(MismatchError, match=r"sample 0, layer score, index \(0,\)"):
+        check_interpreter(graph, replace(vectors, tensors={**vectors.tensors, "score": score}))
