@@ -14,7 +14,14 @@ from sparta_hw.files import read_bytes, write_atomic
 from sparta_quant.integers import NetworkIntegers
 from sparta_quant.network import SpartaNetwork
 
-__all__ = ["DIGITS_CHECKPOINT", "Measured", "load_checkpoint", "read_tensors", "save_checkpoint", "write_tensors"]
+__all__ = [
+    "DIGITS_CHECKPOINT",
+    "Measured",
+    "load_checkpoint",
+    "read_tensors",
+    "save_checkpoint",
+    "write_tensors",
+]
 
 DIGITS_CHECKPOINT = Path(__file__).parent / "checkpoints" / "digits.pt"
 """The digits network as :func:`~sparta_quant.train.train` leaves it with its default settings."""
@@ -50,7 +57,9 @@ class Measured:
 
 def save_checkpoint(network: SpartaNetwork, measured: Measured, path: str | Path) -> None:
     """Write the network's integers and measurements; a reader never sees half a file."""
-    write_tensors(path, {"format": _FORMAT, "network": network.integers().to_dict(), "measured": asdict(measured)})
+    write_tensors(
+        path, {"format": _FORMAT, "network": network.integers().to_dict(), "measured": asdict(measured)}
+    )
 
 
 def load_checkpoint(path: str | Path) -> tuple[SpartaNetwork, Measured]:

@@ -171,11 +171,13 @@ class SpartaConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "SpartaConfig":
         """The configuration that :meth:`to_dict` wrote."""
-        return cls(**{
-            **values,
-            "input": tuple(values["input"]),
-            "stem": tuple(StemLayer(**layer) for layer in values["stem"]),
-        })
+        return cls(
+            **{
+                **values,
+                "input": tuple(values["input"]),
+                "stem": tuple(StemLayer(**layer) for layer in values["stem"]),
+            }
+        )
 
 
 DIGITS = SpartaConfig(

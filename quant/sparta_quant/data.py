@@ -69,7 +69,9 @@ def load_nmnist(root: str | Path, split: Split, steps: int, limit: int | None = 
     for digit in range(10):
         files = sorted((folder / str(digit)).glob("*.bin"))[:limit]
         if not files:
-            raise InputFileError(f"{folder / str(digit)}: no .bin files; N-MNIST has {split.capitalize()}/<digit>/*.bin")
+            raise InputFileError(
+                f"{folder / str(digit)}: no .bin files; N-MNIST has {split.capitalize()}/<digit>/*.bin"
+            )
         spikes += [_read_recording(file, steps) for file in files]
         labels += [digit] * len(files)
     return EventDataset(np.stack(spikes), np.array(labels, np.int64))
@@ -81,7 +83,9 @@ def _read_recording(path: Path, steps: int) -> NDArray[np.uint8]:
         raise InputFileError(
             f"{path}: truncated: {len(content)} bytes, a recording has {_NMNIST_EVENT_BYTES} for each event"
         )
-    x, y, high, middle, low = np.frombuffer(content, np.uint8).reshape(-1, _NMNIST_EVENT_BYTES).T.astype(np.int64)
+    x, y, high, middle, low = (
+        np.frombuffer(content, np.uint8).reshape(-1, _NMNIST_EVENT_BYTES).T.astype(np.int64)
+    )
     _check_sensor(path, x, y)
     time = (high & 0x7F) << 16 | middle << 8 | low
     return bin_events(x, y, high >> 7, time, steps=steps, duration=_NMNIST_DURATION_US, size=NMNIST_SIZE)
@@ -132,7 +136,9 @@ def _read_arrays(path: Path, names: tuple[str, ...]) -> list[NDArray]:
         with np.load(path) as archive:
             missing = [name for name in names if name not in archive.files]
             if missing:
-                raise InputFileError(f"{path}: has no array {missing[0]!r}; N-MNIST events need {', '.join(names)}")
+                raise InputFileError(
+                    f"{path}: has no array {missing[0]!r}; N-MNIST events need {', '.join(names)}"
+                )
             return [archive[name] for name in names]
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InputFileError(f"{path}: not a readable .npz of N-MNIST events: {error}") from error
@@ -143,4 +149,6 @@ def _check_sensor(path: Path, x: NDArray[np.integer], y: NDArray[np.integer]) ->
     outside = np.flatnonzero((x >= width) | (y >= height))
     if outside.size:
         n = outside[0]
-        raise InputFileError(f"{path}: event {n} is at ({x[n]}, {y[n]}), the sensor has {width} x {height} pixels")
+        raise InputFileError(
+            f"{path}: event {n} is at ({x[n]}, {y[n]}), the sensor has {width} x {height} pixels"
+        )

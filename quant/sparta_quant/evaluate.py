@@ -30,5 +30,7 @@ def evaluate(
         labels = torch.from_numpy(dataset.labels[start : start + batch])
         layers = network.layers(spikes, k)
         correct += int((layers["logits"].argmax(1) == labels).sum())
-        spikes_of += torch.tensor([float(layers[f"stem.{n}"].mean()) for n in range(len(spikes_of))]) * len(labels)
+        spikes_of += torch.tensor([float(layers[f"stem.{n}"].mean()) for n in range(len(spikes_of))]) * len(
+            labels
+        )
     return Evaluation(correct / len(dataset), tuple((spikes_of / len(dataset)).tolist()))

@@ -70,7 +70,9 @@ def export_vectors(
     deployed = network.deploy().double()
     layers = deployed.layer_integers(torch.from_numpy(spikes).transpose(0, 1).double(), k)
     arrays = {
-        name: values.transpose(0, 1).numpy().astype(np.uint8) if name.startswith("stem.") else values.numpy().astype(np.int32)
+        name: values.transpose(0, 1).numpy().astype(np.uint8)
+        if name.startswith("stem.")
+        else values.numpy().astype(np.int32)
         for name, values in layers.items()
     }
     k = network.config.default_k if k is None else k
@@ -243,15 +245,21 @@ class _Builder:
     def _dequantized(self, name: str, values: NDArray[np.int64], dtype: type, frac: int) -> str:
         integers = self._constant(name, values.astype(dtype))
         # ONNX Runtime turns a MatMul behind a rank-0 scale into MatMulNBits, which rounds its input to 8 bits.
-        scale = self._constant(f"{name}.scale", np.full((1,) if values.ndim == 2 else (), 2.0**-frac, np.float32))
+        scale = self._constant(
+            f"{name}.scale", np.full((1,) if values.ndim == 2 else (), 2.0**-frac, np.float32)
+        )
         self._node("DequantizeLinear", f"{name}.dequantize", [integers, scale], [f"{name}.value"])
         return f"{name}.value"
 
     def _constant(self, name: str, values: NDArray | np.generic) -> str:
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values).reshape(values.shape), name))
+        self.initializers.append(
+            numpy_helper.from_array(np.ascontiguousarray(values).reshape(values.shape), name)
+        )
         return name
 
-    def _sparta(self, op: str, name: str, inputs: list[str], outputs: list[str], **attributes: object) -> None:
+    def _sparta(
+        self, op: str, name: str, inputs: list[str], outputs: list[str], **attributes: object
+    ) -> None:
         self._node(op, name, inputs, outputs, domain=SPARTA_DOMAIN, **attributes)
 
     def _node(self, op: str, name: str, inputs: list[str], outputs: list[str], **attributes: object) -> None:

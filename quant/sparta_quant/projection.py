@@ -29,7 +29,11 @@ class Projection(nn.Module):
         super().__init__()
         self.exact = False
         self.linear = linear_weights(
-            inputs, outputs, bias=bias, input_frac=input.frac, output_frac=None if output is None else output.frac
+            inputs,
+            outputs,
+            bias=bias,
+            input_frac=input.frac,
+            output_frac=None if output is None else output.frac,
         )
         self.to_output = nn.Identity() if output is None else floor_quantizer(output)
 

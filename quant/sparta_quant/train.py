@@ -21,6 +21,8 @@ __all__ = ["NETWORK_FILE", "STATE_FILE", "TrainSettings", "train"]
 NETWORK_FILE = "network.pt"
 STATE_FILE = "training.pt"
 _LARGEST_MOVE = 1
+_LOST_EVENTS = 0.1
+_LABEL_SMOOTHING = 0.1
 _CLASSIFIER_FACTOR = 1 / 32
 
 
@@ -42,12 +44,12 @@ class TrainSettings:
         Initial parameters, order of recordings, K and augmentation.
     """
 
-    epochs: int = 24
-    finetune_epochs: int = 10
+    epochs: int = 60
+    finetune_epochs: int = 20
     batch: int = 64
     learning_rate: float = 2e-2
     finetune_rate: float = 4e-3
-    weight_decay: float = 1e-4
+    weight_decay: float = 1e-2
     seed: int = 0
 
 
@@ -62,8 +64,8 @@ def train(
 ) -> tuple[SpartaNetwork, Measured]:
     """Train a network and write it to ``out_dir / NETWORK_FILE``.
 
-    Each step draws K from the sparsity levels, so that one network serves all of them, and moves the recordings by
-    up to one pixel. The state after each epoch is kept in ``out_dir / STATE_FILE``: an interrupted training
+    Each step draws K from the sparsity levels, so that one network serves all of them, moves the recordings by up
+    to one pixel and drops a tenth of their events. The state after each epoch is kept in ``out_dir / STATE_FILE``: an interrupted training
     continues from there, with the result of an uninterrupted one.
 
     Parameters
@@ -153,19 +155,26 @@ class _Trainer:
             rate += stem_rate * len(batch)
         self.epoch += 1
         count = len(order)
-        return f"loss {total_loss / count:.3f}, accuracy {correct / count:.3f}, firing rate {rate / count:.3f}"
+        return (
+            f"loss {total_loss / count:.3f}, accuracy {correct / count:.3f}, firing rate {rate / count:.3f}"
+        )
 
     def _step(self, batch: Tensor) -> tuple[float, Tensor, float]:
         k = self.config.k_levels[self._draw(len(self.config.k_levels))]
-        move = tuple(self._draw(2 * _LARGEST_MOVE + 1) - _LARGEST_MOVE for _ in range(2))
-        layers = self.network.layers(torch.roll(self._spikes[:, batch].float(), move, (3, 4)), k)
-        loss = F.cross_entropy(layers["logits"], self._labels[batch])
+        layers = self.network.layers(self._augmented(self._spikes[:, batch]), k)
+        loss = F.cross_entropy(layers["logits"], self._labels[batch], label_smoothing=_LABEL_SMOOTHING)
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
         self.network.clamp_()
         stem = [layers[f"stem.{n}"].detach().mean() for n in range(len(self.config.stem))]
         return loss.item(), layers["logits"].detach(), float(torch.stack(stem).mean())
+
+    def _augmented(self, spikes: Tensor) -> Tensor:
+        """The recordings moved by up to one pixel, a part of their events lost."""
+        move = tuple(self._draw(2 * _LARGEST_MOVE + 1) - _LARGEST_MOVE for _ in range(2))
+        kept = torch.rand(spikes.shape, generator=self._generator) >= _LOST_EVENTS
+        return torch.roll((spikes * kept).float(), move, (3, 4))
 
     def _draw(self, count: int) -> int:
         return int(torch.randint(count, (), generator=self._generator))

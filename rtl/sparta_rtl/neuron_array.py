@@ -145,13 +145,15 @@ class NeuronArray(wiring.Component):
         """Begin of each tile, its index, the first row of its weights' block."""
         layer = self.layer
         begin, tile, block = Signal(), Signal.like(layer.tiles), Signal.like(self.weights.addr)
+        last_tile = Signal()
+        m.d.sync += last_tile.eq(tile + 1 == layer.tiles)
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
                 m.d.comb += begin.eq(1)
                 m.d.sync += [tile.eq(0), block.eq(layer.weight_base)]
                 m.next = "TILE"
             with m.State("TILE"), m.If(idle):
-                with m.If(tile + 1 == layer.tiles):
+                with m.If(last_tile):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
                 with m.Else():

@@ -104,19 +104,21 @@ class WindowRows(wiring.Component):
         return m
 
     def _positions(self, m: Module) -> None:
-        """Counters of the position: column of its window, input row of kernel row 0, rank."""
+        """Counters of the position: column of its window, input row of kernel row 0, rank.
+
+        Whether it is the last one is known two cycles after it began, one before its first row.
+        """
         layer = self.layer
         self._column = column = Signal(signed(_COLUMN_BITS))
         self._top = top = Signal(signed(_ROW_BITS))
         self._last_position = Signal()
         x, y = Signal.like(layer.out_width), Signal.like(layer.out_height)
-        last_x, rank = Signal(), Signal.like(self.topk)
-        m.d.comb += [
+        last_x, last_y, rank = Signal(), Signal(), Signal.like(self.topk)
+        m.d.comb += self.tokens.addr.eq(rank)
+        m.d.sync += [
             last_x.eq(x + 1 == layer.out_width),
-            self._last_position.eq(
-                Mux(layer.gather, rank + 1 == self.topk, last_x & (y + 1 == layer.out_height))
-            ),
-            self.tokens.addr.eq(rank),
+            last_y.eq(y + 1 == layer.out_height),
+            self._last_position.eq(Mux(layer.gather, rank + 1 == self.topk, last_x & last_y)),
         ]
         with m.If(self.start):
             m.d.sync += [x.eq(0), y.eq(0), rank.eq(0), top.eq(-layer.pad)]

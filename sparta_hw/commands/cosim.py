@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("program", type=Path, help="program.bin of sparta-hw compile")
     parser.add_argument("--model", type=Path, required=True, help="the ONNX file it was compiled from")
     add_samples(parser)
+    parser.add_argument("--core", help="the core to simulate: a name or a JSON file (default: the program's)")
     parser.add_argument("--verilog", type=Path, help="core.v to simulate (default: generated from the program)")
     parser.add_argument("--images", type=Path, metavar="DIR", help="load the memory images of DIR, not the program's")
     parser.add_argument("--stalls", type=float, default=0.0, help="probability that a stream pauses (default: 0)")
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write cosim.json."""
     from sparta_hw.commands.program_files import read_text, stimuli
+    from sparta_hw.config import load_config
     from sparta_hw.onnx_import import import_model
     from sparta_hw.program import Program
     from sparta_sim.cosim import ProgramSimulation
@@ -35,6 +37,8 @@ def run(options: argparse.Namespace) -> None:
     from sparta_sim.report import write_section
 
     program = Program.load(options.program)
+    if options.core:
+        program.check_core(load_config(options.core))
     graph = import_model(options.model)
     if options.images:
         program = program.read_images(options.images)

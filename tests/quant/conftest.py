@@ -1,0 +1,43 @@
+"""Networks that several tests share."""
+
+import pytest
+import torch
+
+from sparta_quant.checkpoint import DIGITS_CHECKPOINT, Measured, load_checkpoint
+from sparta_quant.config import SpartaConfig, StemLayer
+from sparta_quant.data import load_digits
+from sparta_quant.events import EventDataset
+from sparta_quant.network import SpartaNetwork
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def trained() -> tuple[SpartaNetwork, Measured]:
+    """The digits network of the repository."""
+    return load_checkpoint(DIGITS_CHECKPOINT)
+
+
+@pytest.fixture(scope="session")
+def digits() -> EventDataset:
+    """The test split."""
+    return load_digits("test")
+
+
+@pytest.fixture
+def tiny_config() -> SpartaConfig:
+    """Nine tokens of six features: small enough to train in a test."""
+    return SpartaConfig(
+        name="tiny",
+        timesteps=8,
+        input=(2, 16, 16),
+        stem=(
+            StemLayer(channels=4, kernel=5, stride=3, pad=1, reset="hard"),
+            StemLayer(channels=6, kernel=3, stride=2, pad=1, reset="soft"),
+        ),
+        classes=10,
+        default_k=4,
+    )

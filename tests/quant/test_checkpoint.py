@@ -1,0 +1,62 @@
+"""The committed checkpoint classifies as recorded; damaged ones are refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sparta_hw.errors import InputFileError
+from sparta_quant.checkpoint import DIGITS_CHECKPOINT, Measured, load_checkpoint, save_checkpoint
+from sparta_quant.config import DIGITS
+from sparta_quant.evaluate import evaluate
+from sparta_quant.events import EventDataset
+from sparta_quant.network import SpartaNetwork
+
+
+def test_recorded_accuracy_is_reproduced(
+    trained: tuple[SpartaNetwork, Measured], digits: EventDataset
+) -> None:
+    network, measured = trained
+    assert network.config == DIGITS
+    assert evaluate(network, digits).accuracy == measured.accuracy
+    assert {k: evaluate(network, digits, k).accuracy for k in DIGITS.k_levels} == measured.accuracy_of_k
+
+
+def test_accuracy_meets_the_goal(trained: tuple[SpartaNetwork, Measured]) -> None:
+    measured = trained[1]
+    assert measured.accuracy >= 0.95
+    assert abs(measured.accuracy - measured.float_accuracy) <= 0.01
+
+
+def test_round_trip(trained: tuple[SpartaNetwork, Measured], tmp_path: Path) -> None:
+    path = tmp_path / "network.pt"
+    save_checkpoint(*trained, path)
+    network, measured = load_checkpoint(path)
+    assert measured == trained[1]
+    first, second = trained[0].integers(), network.integers()
+    np.testing.assert_array_equal(first.convs[1].weight, second.convs[1].weight)
+    np.testing.assert_array_equal(first.classifier.bias, second.classifier.bias)
+    np.testing.assert_array_equal(first.score.tables, second.score.tables)
+    assert network.deployed
+
+
+@pytest.mark.parametrize("keep", [0, 100, 5000])
+def test_truncated_file_is_refused(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "network.pt"
+    path.write_bytes(DIGITS_CHECKPOINT.read_bytes()[:keep])
+    with pytest.raises(InputFileError, match=r"network\.pt: not a network checkpoint, or damaged"):
+        load_checkpoint(path)
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match="no such file"):
+        load_checkpoint(tmp_path / "network.pt")
+
+
+@pytest.mark.parametrize("content", [{"format": "something else"}, {}, [1]])
+def test_other_files_are_refused(tmp_path: Path, content: object) -> None:
+    path = tmp_path / "network.pt"
+    torch.save(content, path)
+    with pytest.raises(InputFileError, match="not a network checkpoint"):
+        load_checkpoint(path)
