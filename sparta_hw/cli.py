@@ -8,10 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from sparta_hw import __version__
-from sparta_hw.commands import COMMANDS
+from sparta_hw.commands import compile, cosim, estimate, export, report, rtl, synth, train
 from sparta_hw.errors import MismatchError, SpartaError
 
 __all__ = ["main"]
+
+COMMANDS = (train, export, compile, rtl, cosim, estimate, synth, report)
+"""In the order of the flow."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -23,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         subparser = subparsers.add_parser(
-            command.NAME, help=command.HELP, description=command.__doc__, epilog=getattr(command, "EXAMPLE", None)
+            command.NAME, help=command.HELP, description=command.__doc__, epilog=command.EXAMPLE
         )
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)

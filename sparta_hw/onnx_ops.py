@@ -1,8 +1,8 @@
-"""Bodies of the ``sparta`` operators and of ``Quant`` in plain ONNX, so that any ONNX Runtime executes a model.
+"""Bodies of the ``sparta`` operators and of ``Quant`` in plain ONNX: any ONNX Runtime executes a model.
 
 Each body states its operator once more, in operators of ONNX opset 20. docs/dialect.md has the signatures,
-ARCHITECTURE.md the equations. Real numbers stay on their grids, where float32 is exact; sums that could leave its
-24 bits (SparseAttention) are int64 or float64.
+ARCHITECTURE.md the equations. Real numbers stay on their grids, where float32 is exact; sums that could
+leave its 24 bits (SparseAttention) are int64 or float64.
 """
 
 from onnx import FunctionProto
@@ -35,7 +35,8 @@ HILIF <frac, tau_bits, reset, v_reset> (x, tau_inv, v_th) => (s) {
     zero = Constant <value = float {0.0}> ()
     zeros = Mul (x_first, zero)
     v_start = Add (zeros, v_reset)
-    v_end, s = Scan <num_scan_inputs = 1, body = step (float[] v, float[] x_t) => (float[] v_next, float[] s_t) {
+    v_end, s = Scan <num_scan_inputs = 1, body = step
+    (float[] v, float[] x_t) => (float[] v_next, float[] s_t) {
         difference = Sub (x_t, v)
         charge = Mul (difference, leak)
         charge_scaled = Mul (charge, scale)
@@ -113,7 +114,9 @@ SpikeCues <frac> (s) => (first, interval, burst, rate) {
 """
 
 _TOKEN_SCORE = """
-TokenScore <frac> (first, interval, burst, rate, table_first, table_interval, table_burst, table_rate) => (score) {
+TokenScore <frac>
+    (first, interval, burst, rate, table_first, table_interval, table_burst, table_rate) => (score)
+{
     two = Constant <value = float {2.0}> ()
     frac = Constant <value_int: int = @frac> ()
     frac_float = Cast <to = 1> (frac)
@@ -180,7 +183,9 @@ GatherTokens (tokens, index) => (selected) {
 """
 
 _SPARSE_ATTENTION = """
-SparseAttention <frac_query, frac_key, frac_value, score_frac> (query, key, value, score, index) => (attention) {
+SparseAttention <frac_query, frac_key, frac_value, score_frac>
+    (query, key, value, score, index) => (attention)
+{
     two = Constant <value = double {2.0}> ()
     frac_value = Constant <value_int: int = @frac_value> ()
     frac_value_double = Cast <to = 11> (frac_value)

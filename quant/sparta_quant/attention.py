@@ -3,11 +3,11 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.numerics import EXP_TABLE, RECIPROCAL_TABLE, FixedPoint
-from sparta_quant.grid import exact_ste, floor_ste
+from sparta_quant.grid import GridModule, exact_ste, floor_ste
 from sparta_quant.topk import gather_tokens
 
 __all__ = ["SparseAttention"]
@@ -16,7 +16,7 @@ _SCORE = FixedPoint(CoreConfig.score_bits, CoreConfig.score_frac)
 _LARGEST_SHIFT = 15
 
 
-class SparseAttention(nn.Module):
+class SparseAttention(GridModule):
     """Base-2 softmax attention with integer tables (ARCHITECTURE.md "Sparse attention")::
 
         z_ij = sat_s12(floor(q_i . k_j) + score_j)
@@ -31,9 +31,11 @@ class SparseAttention(nn.Module):
         Format of values and of the result, s8.
     """
 
+    exp: Tensor
+    reciprocal: Tensor
+
     def __init__(self, value: FixedPoint) -> None:
         super().__init__()
-        self.exact = False
         self._value = value
         self.register_buffer("exp", torch.tensor(EXP_TABLE), persistent=False)
         self.register_buffer("reciprocal", torch.tensor(RECIPROCAL_TABLE), persistent=False)

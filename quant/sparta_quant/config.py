@@ -83,17 +83,18 @@ class SpartaConfig:
             raise ConfigError(f"network {self.name!r}: the stem needs at least one layer")
         if not 1 <= self.default_k <= self.tokens:
             raise ConfigError(
-                f"network {self.name!r}: default_k must be 1 to {self.tokens} (its tokens), not {self.default_k}"
+                f"network {self.name!r}: default_k must be 1 to {self.tokens} (its tokens), "
+                f"not {self.default_k}"
             )
         if self.token_frac > CoreConfig.gain_frac:
             raise ConfigError(
-                f"network {self.name!r}: token_frac ({self.token_frac}) must be at most {CoreConfig.gain_frac}, "
-                "the fractional bits of the gains: the gate shifts to the right only"
+                f"network {self.name!r}: token_frac ({self.token_frac}) must be at most "
+                f"{CoreConfig.gain_frac}, the fractional bits of the gains: the gate shifts to the right only"
             )
         if self.query_frac + self.key_frac < CoreConfig.score_frac:
             raise ConfigError(
-                f"network {self.name!r}: query_frac + key_frac ({self.query_frac} + {self.key_frac}) must be at "
-                f"least {CoreConfig.score_frac}, the fractional bits of the score"
+                f"network {self.name!r}: query_frac + key_frac ({self.query_frac} + {self.key_frac}) must be "
+                f"at least {CoreConfig.score_frac}, the fractional bits of the score"
             )
         if self.pooled_frac > max(self.token_frac, self.value_frac):
             raise ConfigError(
@@ -104,7 +105,8 @@ class SpartaConfig:
     @property
     def shapes(self) -> tuple[tuple[int, int, int], ...]:
         """Channels, height and width after each stem layer."""
-        shapes, (_, height, width) = [], self.input
+        shapes: list[tuple[int, int, int]] = []
+        _, height, width = self.input
         for layer in self.stem:
             height, width = (
                 (size + 2 * layer.pad - layer.kernel) // layer.stride + 1 for size in (height, width)

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sparta_hw.config import CoreConfig
-from sparta_quant.grid import floor_ste
+from sparta_quant.grid import GridModule, floor_ste
 
 __all__ = ["Cues", "SpikeCues"]
 
@@ -20,17 +20,13 @@ class Cues(NamedTuple):
     rate: Tensor
 
 
-class SpikeCues(nn.Module):
+class SpikeCues(GridModule):
     """Cues of each token over its C channels (ARCHITECTURE.md "Cues"), floored to ``2**-3``.
 
     ``first`` is the mean step of the first spike (T of a silent neuron), ``rate`` the mean number of spikes,
     ``burst`` the mean number of intervals of one step, ``interval`` the sum of last - first over the sum of
     gaps (T without gaps).
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.exact = False
 
     def forward(self, spikes: Tensor) -> Cues:
         """Cues of spikes (T, batch, C, H, W); tokens are the positions, row by row."""

@@ -1,5 +1,6 @@
 """Data sets: the embedded handwritten digits, and N-MNIST from files."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 from zipfile import BadZipFile
@@ -25,9 +26,9 @@ _DIGITS_THRESHOLD = 2.0
 def load_digits(split: Split) -> EventDataset:
     """Scikit-learn's handwritten digits (8 x 8, 1797 images) as events on 16 x 16 pixels in 8 steps.
 
-    Images are interpolated to 16 x 16 and moved along :data:`~sparta_quant.events.SACCADE`; a change by 1/8 of
-    the full intensity is an event. Of each class every fifth image, from the third on, is for the test: 359
-    of the 1797.
+    Images are interpolated to 16 x 16 and moved along :data:`~sparta_quant.events.SACCADE`; a change by 1/8
+    of the full intensity is an event. Of each class every fifth image, from the third on, is for the test:
+    359 of the 1797.
     """
     from sklearn.datasets import load_digits as load_images
 
@@ -45,8 +46,8 @@ def load_digits(split: Split) -> EventDataset:
 def load_nmnist(root: str | Path, split: Split, steps: int, limit: int | None = None) -> EventDataset:
     """N-MNIST in its official layout, ``Train|Test/<digit>/*.bin``.
 
-    An event has 5 bytes: x, y, polarity in bit 7 above bits 22..16 of the time, then its bits 15..8 and 7..0, in
-    microseconds. The 300 ms of a recording are binned into ``steps`` frames of 34 x 34 pixels.
+    An event has 5 bytes: x, y, polarity in bit 7 above bits 22..16 of the time, then its bits 15..8 and 7..0,
+    in microseconds. The 300 ms of a recording are binned into ``steps`` frames of 34 x 34 pixels.
 
     Parameters
     ----------
@@ -94,8 +95,9 @@ def _read_recording(path: Path, steps: int) -> NDArray[np.uint8]:
 def load_nmnist_npz(path: str | Path, steps: int) -> EventDataset:
     """N-MNIST packed in one ``.npz``: one array of events for all recordings.
 
-    Arrays: ``xyp`` uint16, polarity << 12 | y << 6 | x, in time order; ``per_ms`` (n, ms), events of a recording in
-    each millisecond; ``offset`` (n + 1,), where each recording begins in ``xyp``; ``y`` (n,), labels.
+    Arrays: ``xyp`` uint16, polarity << 12 | y << 6 | x, in time order; ``per_ms`` (n, ms), events of a
+    recording in each millisecond; ``offset`` (n + 1,), where each recording begins in ``xyp``; ``y`` (n,),
+    labels.
 
     Raises
     ------
@@ -106,8 +108,8 @@ def load_nmnist_npz(path: str | Path, steps: int) -> EventDataset:
     counts = per_ms.sum(axis=1, dtype=np.int64)
     if len(offset) != len(labels) + 1 or len(counts) != len(labels) or offset[-1] != len(xyp):
         raise InputFileError(
-            f"{path}: truncated: {len(labels)} labels, {len(counts)} rows of per_ms and {len(offset)} offsets "
-            f"up to {offset[-1] if len(offset) else 0} for {len(xyp)} events"
+            f"{path}: truncated: {len(labels)} labels, {len(counts)} rows of per_ms and {len(offset)} "
+            f"offsets up to {offset[-1] if len(offset) else 0} for {len(xyp)} events"
         )
     if not np.array_equal(np.diff(offset.astype(np.int64)), counts):
         raise InputFileError(f"{path}: corrupt: offset and per_ms count different events")
@@ -124,7 +126,7 @@ def load_nmnist_npz(path: str | Path, steps: int) -> EventDataset:
             duration=_NMNIST_DURATION_US // 1000,
             size=NMNIST_SIZE,
         )
-        for n, (start, end) in enumerate(zip(offset[:-1], offset[1:], strict=True))
+        for n, (start, end) in enumerate(pairwise(offset))
     ]
     return EventDataset(np.stack(spikes), labels.astype(np.int64))
 

@@ -1,4 +1,4 @@
-"""Event data: labelled spike frames, images moved in front of a simulated camera, events binned into frames."""
+"""Event data: labelled spike frames, from images in front of a simulated camera or from event streams."""
 
 from dataclasses import dataclass
 
@@ -61,7 +61,7 @@ def image_events(
     Each pixel remembers the intensity of its last event. In a step it emits an on event when its intensity is
     above the memory by ``threshold`` or more, an off event when it is below by as much, and remembers the new
     intensity (N-MNIST style saccades; the pixel model is that of Lichtsteiner et al. 2008 on a linear scale).
-    All positions are multiples of 1/8 pixel, so that intensities are exact and the events the same everywhere.
+    All positions are multiples of 1/8 pixel, so that intensities are exact and events the same everywhere.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def _moved(images: NDArray[np.float64], down: float, right: float) -> NDArray[np
     return images
 
 
-def _sample(images: NDArray[np.float64], axis: int, position: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sample(images: NDArray[np.float64], axis: int, position: NDArray[np.floating]) -> NDArray[np.float64]:
     """Linear interpolation of ``images`` at fractional positions along one axis."""
     low = np.floor(position).astype(np.int64)
     high = np.minimum(low + 1, images.shape[axis] - 1)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,10 +37,10 @@ def export_onnx(network: SpartaNetwork, path: str | Path, metadata: Mapping[str,
     path : path
         Destination.
     metadata : mapping of str
-        More ``metadata_props``, such as the accuracy; the name and default K are always there.
+        More ``metadata_props``, such as the accuracy; the network's name is always there.
     """
     model = build_model(network.integers(), metadata or {})
-    write_atomic(path, model.SerializeToString())
+    write_atomic(path, model.SerializeToString(deterministic=True))
 
 
 def export_vectors(
@@ -69,15 +70,14 @@ def export_vectors(
     """
     deployed = network.deploy().double()
     layers = deployed.layer_integers(torch.from_numpy(spikes).transpose(0, 1).double(), k)
-    arrays = {
-        name: values.transpose(0, 1).numpy().astype(np.uint8)
-        if name.startswith("stem.")
-        else values.numpy().astype(np.int32)
-        for name, values in layers.items()
-    }
     k = network.config.default_k if k is None else k
+    arrays: dict[str, NDArray] = {"input": spikes, "labels": labels, "k": np.array(k)}
+    for name, values in layers.items():
+        is_spikes = name.startswith("stem.")
+        sample_first = values.transpose(0, 1) if is_spikes else values
+        arrays[name] = sample_first.numpy().astype(np.uint8 if is_spikes else np.int32)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, input=spikes, labels=labels, k=np.int64(k), **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_atomic(path, buffer.getvalue())
 
 
@@ -244,7 +244,7 @@ class _Builder:
 
     def _dequantized(self, name: str, values: NDArray[np.int64], dtype: type, frac: int) -> str:
         integers = self._constant(name, values.astype(dtype))
-        # ONNX Runtime turns a MatMul behind a rank-0 scale into MatMulNBits, which rounds its input to 8 bits.
+        # ONNX Runtime makes MatMulNBits of a MatMul behind a rank-0 scale, which rounds its input to 8 bits.
         scale = self._constant(
             f"{name}.scale", np.full((1,) if values.ndim == 2 else (), 2.0**-frac, np.float32)
         )
@@ -262,7 +262,7 @@ class _Builder:
     ) -> None:
         self._node(op, name, inputs, outputs, domain=SPARTA_DOMAIN, **attributes)
 
-    def _node(self, op: str, name: str, inputs: list[str], outputs: list[str], **attributes: object) -> None:
+    def _node(self, op: str, name: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
         self.nodes.append(helper.make_node(op, inputs, outputs, name=name, **attributes))
 
 

@@ -14,13 +14,16 @@ _GAIN = FixedPoint(CoreConfig.gain_bits, CoreConfig.gain_frac, signed=False)
 
 
 class TokenGate(GridPart[GateIntegers]):
-    """``token = sat_u8(floor(count * (alpha if selected else beta)))``, count = spikes of a neuron (paper eq. 9).
+    """``token = sat_u8(floor(count * (alpha if selected else beta)))``, count = a neuron's spikes (eq. 9).
 
     Parameters
     ----------
     token : FixedPoint
         Format of the gated tokens, u8.
     """
+
+    alpha: Tensor
+    beta: Tensor
 
     def __init__(self, token: FixedPoint) -> None:
         super().__init__()
@@ -38,7 +41,7 @@ class TokenGate(GridPart[GateIntegers]):
         alpha, beta = (round(round_to(gain, _GAIN).item() / _GAIN.scale) for gain in (self.alpha, self.beta))
         return GateIntegers(alpha, beta)
 
-    def reals(self, integers: GateIntegers) -> dict[str, Tensor]:
+    def reals(self, integers: GateIntegers) -> dict[str, Tensor | None]:
         return {
             "alpha": torch.tensor(integers.alpha * _GAIN.scale),
             "beta": torch.tensor(integers.beta * _GAIN.scale),

@@ -1,4 +1,4 @@
-"""Fixed-point grids in PyTorch: rounding with straight-through gradients, and parts that freeze to integers."""
+"""Fixed-point grids in PyTorch: rounding with straight-through gradients, parts that freeze to integers."""
 
 from abc import abstractmethod
 from typing import Generic, TypeVar
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sparta_hw.numerics import FixedPoint
 
-__all__ = ["GridPart", "exact_ste", "floor_quantizer", "floor_ste", "round_to"]
+__all__ = ["GridModule", "GridPart", "exact_ste", "floor_quantizer", "floor_ste", "round_to"]
 
 Integers = TypeVar("Integers")
 
@@ -58,18 +58,25 @@ def floor_quantizer(fmt: FixedPoint) -> QuantIdentity:
     return QuantIdentity(act_quant=injector)
 
 
-class GridPart(nn.Module, Generic[Integers]):
-    """A part of the network whose parameters are learned, then frozen as integers.
+class GridModule(nn.Module):
+    """A module that computes in real numbers, or on the fixed-point grids.
 
     Attributes
     ----------
     exact : bool
-        Compute on the fixed-point grids. False in the first phase of training.
+        Compute on the grids. False in the first phase of training.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.exact = False
+
+
+class GridPart(GridModule, Generic[Integers]):
+    """A part of the network whose parameters are learned, then frozen as integers."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self._integers: Integers | None = None
 
     @property
@@ -89,10 +96,13 @@ class GridPart(nn.Module, Generic[Integers]):
             self.register_buffer(name, value, persistent=False)
         self._integers = integers
 
+    def clamp_(self) -> None:
+        """Keep the learned parameters inside their formats; call it after each optimiser step."""
+
     @abstractmethod
     def round(self) -> Integers:
         """The learned parameters, rounded to integers."""
 
     @abstractmethod
-    def reals(self, integers: Integers) -> dict[str, Tensor]:
+    def reals(self, integers: Integers) -> dict[str, Tensor | None]:
         """Real values of ``integers``: the buffers that replace the learned parameters."""

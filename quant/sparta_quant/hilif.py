@@ -1,6 +1,7 @@
 """HI-LIF: heterogeneously initialised leaky integrate-and-fire neurons (paper Algorithm 1)."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,12 @@ class _Fire(torch.autograd.Function):
     """Heaviside step, 1 at zero; backward is the derivative of ``atan(pi * u) / pi`` (ATan surrogate)."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, u: Tensor) -> Tensor:
+    def forward(ctx: Any, u: Tensor) -> Tensor:
         ctx.save_for_backward(u)
         return (u >= 0).to(u.dtype)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (u,) = ctx.saved_tensors
         return gradient / (1 + (math.pi * u) ** 2)
 
@@ -56,6 +57,9 @@ class HILIF(GridPart[HILIFIntegers]):
         Mean of the initial thresholds.
     """
 
+    tau_inv: Tensor
+    v_th: Tensor
+
     def __init__(self, channels: int, *, soft: bool, v_reset: int, membrane: FixedPoint, v_mu: float) -> None:
         super().__init__()
         self.soft = soft
@@ -75,7 +79,7 @@ class HILIF(GridPart[HILIFIntegers]):
             (tau_inv * (1 << CoreConfig.tau_bits)).astype(int), (v_th / self.membrane.scale).astype(int)
         )
 
-    def reals(self, integers: HILIFIntegers) -> dict[str, Tensor]:
+    def reals(self, integers: HILIFIntegers) -> dict[str, Tensor | None]:
         return {
             "tau_inv": torch.from_numpy(integers.leak).float() * 2.0**-CoreConfig.tau_bits,
             "v_th": torch.from_numpy(integers.threshold).float() * self.membrane.scale,
@@ -87,7 +91,7 @@ class HILIF(GridPart[HILIFIntegers]):
         return self._grid() if self.exact else (torch.sigmoid(self.w), self.v_th)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spikes of the currents ``x`` (T, batch, C, H, W), which are on the membrane's grid when ``exact``."""
+        """Spikes of the currents ``x`` (T, batch, C, H, W), on the membrane's grid when ``exact``."""
         tau_inv, v_th = (value.view(-1, 1, 1) for value in self._values())
         v = torch.full_like(x[0], self.v_reset)
         spikes = []

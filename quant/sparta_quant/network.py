@@ -11,7 +11,7 @@ from sparta_quant.attention import SparseAttention
 from sparta_quant.config import SpartaConfig
 from sparta_quant.cues import SpikeCues
 from sparta_quant.gate import TokenGate
-from sparta_quant.grid import GridPart, floor_quantizer
+from sparta_quant.grid import GridModule, GridPart, floor_quantizer
 from sparta_quant.integers import NetworkIntegers
 from sparta_quant.projection import Projection
 from sparta_quant.score import TokenScore
@@ -21,11 +21,11 @@ from sparta_quant.topk import TopKTokens, gather_tokens
 __all__ = ["SpartaNetwork"]
 
 
-class SpartaNetwork(nn.Module):
+class SpartaNetwork(GridModule):
     """SPARTA on the fixed-point grids of ARCHITECTURE.md.
 
-    A network is trained in floats, then on the grids (:meth:`quantize`), then deployed: :meth:`deploy` replaces
-    every learned parameter by its integer. A deployed network is bit-exact in float32 as well as, after
+    A network is trained in floats, then on the grids (:meth:`quantize`), then deployed: :meth:`deploy`
+    replaces every learned parameter by its integer. A deployed network is bit-exact in float32 and, after
     ``.double()``, in float64; its values times ``2**frac`` are the integers of the hardware.
 
     Parameters
@@ -60,7 +60,6 @@ class SpartaNetwork(nn.Module):
         self.classifier = Projection(
             config.features, config.classes, input=config.pooled, output=None, bias=True
         )
-        self.exact = False
 
     @classmethod
     def from_integers(cls, integers: NetworkIntegers) -> "SpartaNetwork":
@@ -105,16 +104,16 @@ class SpartaNetwork(nn.Module):
 
     def quantize(self) -> None:
         """End the first phase of training: fold the normalisation, and compute on the grids from now on."""
-        for stage in self.stem:
+        for stage in self.stages:
             stage.fold_()
         for module in self.modules():
-            if hasattr(module, "exact"):
+            if isinstance(module, GridModule):
                 module.exact = True
 
     def clamp_(self) -> None:
         """Keep learned parameters inside their formats; call it after each optimiser step."""
         for module in self.modules():
-            if module is not self and hasattr(module, "clamp_"):
+            if isinstance(module, GridPart):
                 module.clamp_()
 
     def integers(self) -> NetworkIntegers:
@@ -123,8 +122,8 @@ class SpartaNetwork(nn.Module):
             return self.deploy().integers()
         return NetworkIntegers(
             config=self.config,
-            convs=tuple(stage.conv.integers() for stage in self.stem),
-            hilifs=tuple(stage.hilif.integers() for stage in self.stem),
+            convs=tuple(stage.conv.integers() for stage in self.stages),
+            hilifs=tuple(stage.hilif.integers() for stage in self.stages),
             score=self.score.integers(),
             gate=self.gate.integers(),
             query=self.query.linear.integers(),
@@ -142,19 +141,21 @@ class SpartaNetwork(nn.Module):
         return network
 
     def _freeze(self, integers: NetworkIntegers) -> None:
-        for stage, conv, hilif in zip(self.stem, integers.convs, integers.hilifs, strict=True):
+        for stage, conv, hilif in zip(self.stages, integers.convs, integers.hilifs, strict=True):
             stage.conv.freeze(conv)
             stage.hilif.freeze(hilif)
-        for part, values in (
-            (self.score, integers.score),
-            (self.gate, integers.gate),
-            (self.query.linear, integers.query),
-            (self.key.linear, integers.key),
-            (self.value.linear, integers.value),
-            (self.classifier.linear, integers.classifier),
-        ):
-            part.freeze(values)
+        self.score.freeze(integers.score)
+        self.gate.freeze(integers.gate)
+        self.query.linear.freeze(integers.query)
+        self.key.linear.freeze(integers.key)
+        self.value.linear.freeze(integers.value)
+        self.classifier.linear.freeze(integers.classifier)
         self.eval()
+
+    @property
+    def stages(self) -> list[SpikingConv]:
+        """The layers of the stem."""
+        return [stage for stage in self.stem if isinstance(stage, SpikingConv)]
 
     @property
     def deployed(self) -> bool:

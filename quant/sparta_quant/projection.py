@@ -4,13 +4,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparta_hw.numerics import FixedPoint
-from sparta_quant.grid import floor_quantizer
+from sparta_quant.grid import GridModule, floor_quantizer
 from sparta_quant.weights import linear_weights
 
 __all__ = ["Projection"]
 
 
-class Projection(nn.Module):
+class Projection(GridModule):
     """``y = sat(floor(w x + bias))`` on the grid of ``output``; exact sums when ``output`` is None.
 
     Parameters
@@ -27,7 +27,6 @@ class Projection(nn.Module):
         self, inputs: int, outputs: int, *, input: FixedPoint, output: FixedPoint | None, bias: bool
     ) -> None:
         super().__init__()
-        self.exact = False
         self.linear = linear_weights(
             inputs,
             outputs,

@@ -29,8 +29,8 @@ _CALIBRATION_SAMPLES = 16
 def random_network(seed: int) -> SpartaNetwork:
     """A deployed network of random shape and random integers; the same one for the same seed.
 
-    It has 1 to 3 stem layers with kernels of 1, 3 and 5 and strides of 1 and 2, 1 to 8 steps, 4 to 16 tokens of at
-    most 16 features and 2 to 10 classes. Thresholds are set from the currents of random spikes, so that
+    It has 1 to 3 stem layers with kernels of 1, 3 and 5 and strides of 1 and 2, 1 to 8 steps, 4 to 16 tokens
+    of at most 16 features and 2 to 10 classes. Thresholds are set from the currents of random spikes, so that
     neurons of every layer fire.
     """
     rng = np.random.default_rng(seed)
@@ -78,13 +78,13 @@ def random_spikes(config: SpartaConfig, samples: int, seed: int) -> NDArray[np.u
 def _random_config(rng: np.random.Generator, seed: int) -> SpartaConfig:
     while True:
         depth = int(rng.integers(1, 4))
-        size = tuple(int(s) for s in rng.integers(4, 11, 2))
+        height, width = (int(size) for size in rng.integers(4, 11, 2))
         stem = tuple(_random_layer(rng) for _ in range(depth))
         try:
             config = SpartaConfig(
                 name=f"random{seed}",
                 timesteps=int(rng.integers(1, 9)),
-                input=(int(rng.integers(1, 4)), *size),
+                input=(int(rng.integers(1, 4)), height, width),
                 stem=stem,
                 classes=int(rng.integers(2, 11)),
                 default_k=1,

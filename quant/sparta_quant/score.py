@@ -24,14 +24,16 @@ class TokenScore(GridPart[ScoreIntegers]):
 
         score = log2(e) * (-alpha * first - beta * interval + delta * burst) + log2 sigmoid(gamma * rate)
 
-    On the grid each term is a table over the cue's values, rounded once. alpha, beta, gamma and delta are learned
-    through the attention mask and stay non-negative, so that early, dense and bursting tokens rank first.
+    On the grid each term is a table over the cue's values, rounded once. alpha, beta, gamma and delta are
+    learned through the attention mask and stay non-negative: early, dense, bursting tokens rank first.
 
     Parameters
     ----------
     steps : int
         T; tables have ``T * 8 + 1`` entries.
     """
+
+    tables: Tensor
 
     def __init__(self, steps: int) -> None:
         super().__init__()
@@ -64,7 +66,7 @@ class TokenScore(GridPart[ScoreIntegers]):
     def round(self) -> ScoreIntegers:
         return ScoreIntegers((self._tables().double().numpy() / _ENTRY.scale).astype(np.int64))
 
-    def reals(self, integers: ScoreIntegers) -> dict[str, Tensor]:
+    def reals(self, integers: ScoreIntegers) -> dict[str, Tensor | None]:
         return {"tables": torch.from_numpy(integers.tables).float() * _ENTRY.scale}
 
     def forward(self, cues: Cues) -> Tensor:

@@ -5,19 +5,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparta_quant.config import SpartaConfig, StemLayer
-from sparta_quant.grid import floor_quantizer
+from sparta_quant.grid import GridModule, floor_quantizer
 from sparta_quant.hilif import HILIF
 from sparta_quant.weights import conv_weights
 
 __all__ = ["SpikingConv"]
 
 
-class SpikingConv(nn.Module):
+class SpikingConv(GridModule):
     """``s = HILIF(sat_s16(floor(conv(spikes_t) + bias)))``, see ARCHITECTURE.md "Spiking convolution".
 
-    In the first phase of training the sums are normalised over the batch, ``x = (conv - mean) / deviation + bias``.
-    A neuron with threshold ``v_th`` does not change when x and v_th grow by the same factor, so that
-    :meth:`fold_` moves the deviation into the thresholds and the mean into the biases; weights stay as they are.
+    In the first phase of training the sums are normalised over the batch::
+
+        x = (conv - mean) / deviation + bias
+
+    A neuron does not change when its current and its threshold grow by the same factor, so that
+    :meth:`fold_` moves the deviation into the thresholds and the mean into the biases; weights stay the same.
 
     Parameters
     ----------
@@ -32,7 +35,6 @@ class SpikingConv(nn.Module):
     def __init__(self, config: SpartaConfig, layer: StemLayer, inputs: int) -> None:
         super().__init__()
         self.shape = layer
-        self.exact = False
         self.conv = conv_weights(inputs, layer.channels, layer.kernel, config.membrane.frac)
         self.normalise: nn.BatchNorm2d | None = nn.BatchNorm2d(layer.channels, affine=False)
         self.current = floor_quantizer(config.membrane)
@@ -61,10 +63,11 @@ class SpikingConv(nn.Module):
 
     @torch.no_grad()
     def fold_(self) -> None:
-        """Move the normalisation into thresholds and biases; exact in real numbers when ``v_reset`` is zero."""
+        """Move the normalisation into thresholds and biases; nothing changes when ``v_reset`` is zero."""
         if self.normalise is None:
             return
-        deviation = torch.sqrt(self.normalise.running_var + self.normalise.eps)
+        statistics = self.normalise.state_dict()
+        deviation = torch.sqrt(statistics["running_var"] + self.normalise.eps)
         self.hilif.v_th.mul_(deviation)
-        self.conv.layer.bias.mul_(deviation).sub_(self.normalise.running_mean)
+        self.conv.layer.bias.mul_(deviation).sub_(statistics["running_mean"])
         self.normalise = None

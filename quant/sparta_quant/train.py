@@ -64,9 +64,9 @@ def train(
 ) -> tuple[SpartaNetwork, Measured]:
     """Train a network and write it to ``out_dir / NETWORK_FILE``.
 
-    Each step draws K from the sparsity levels, so that one network serves all of them, moves the recordings by up
-    to one pixel and drops a tenth of their events. The state after each epoch is kept in ``out_dir / STATE_FILE``: an interrupted training
-    continues from there, with the result of an uninterrupted one.
+    Each step draws K from the sparsity levels, so that one network serves all of them, moves the recordings
+    by up to one pixel and drops a tenth of their events. The state after each epoch is kept in ``out_dir /
+    STATE_FILE``: an interrupted training continues from there, with the result of an uninterrupted one.
 
     Parameters
     ----------

@@ -41,6 +41,9 @@ class Weights(GridPart[WeightIntegers]):
         Factor on PyTorch's initial weights.
     """
 
+    weight: Tensor
+    bias: Tensor | None
+
     def __init__(
         self, layer: QuantConv2d | QuantLinear, input_frac: int, output_frac: int | None, gain: float
     ) -> None:
@@ -108,7 +111,7 @@ def conv_weights(inputs: int, outputs: int, kernel: int, output_frac: int) -> We
 def linear_weights(
     inputs: int, outputs: int, *, bias: bool, input_frac: int, output_frac: int | None
 ) -> Weights:
-    """Weights of a linear layer; those whose sums are logits start small, because pooled features are sums."""
+    """Weights of a linear layer; those of logits start small, because pooled features are sums."""
     layer = QuantLinear(inputs, outputs, bias=bias, weight_quant=_Weight8)
     return Weights(layer, input_frac, output_frac, gain=0.1 if output_frac is None else 1.0)
 

@@ -1,5 +1,7 @@
 """The core: memories, units and the sequencer that starts them one after another."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -102,7 +104,7 @@ class Core(wiring.Component):
 
     def _control(self, m: Module) -> None:
         host, sequencer = self._host, self._sequencer
-        units = {
+        units: dict[Op, Any] = {
             Op.LAYER: self._array,
             Op.SELECT: self._select,
             Op.GATE: self._gate,

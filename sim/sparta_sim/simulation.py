@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,7 @@ class CoreSimulation:
                 f" (0x{config.digest:08x}): generate the Verilog again"
             )
 
-    def __enter__(self) -> "CoreSimulation":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""The whole network: exact in both precisions, trainable everywhere, and equal before and after deployment."""
+"""The whole network: exact in both precisions, trainable everywhere, equal before and after deployment."""
 
 import copy
 

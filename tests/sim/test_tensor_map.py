@@ -29,5 +29,5 @@ def test_a_tensor_that_nothing_produces_is_refused(case) -> None:
 
 def test_a_descriptor_without_a_tensor_is_refused(case) -> None:
     tensors = {name: layout for name, layout in case.program.tensors.items() if name != "pooled"}
-    with pytest.raises(ConfigError, match="pool: no tensor for what descriptor 8 produces"):
+    with pytest.raises(ConfigError, match="pool: the program has no tensor for what descriptor 8 produces"):
         produced_tensors(replace(case.program, tensors=tensors))

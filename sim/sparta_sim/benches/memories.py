@@ -1,0 +1,46 @@
+"""The spike memory around a unit under test: what it reads, and what it should have written."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.tensor_layout import TensorLayout
+
+__all__ = ["expect_lines", "packed_lines", "spike_rows"]
+
+
+def packed_lines(config: CoreConfig, layout: TensorLayout, values: NDArray[np.integer]) -> list[int]:
+    """The lines of a tensor as integers."""
+    return [int.from_bytes(words.astype("<u4").tobytes(), "little") for words in layout.pack(values, config)]
+
+
+def spike_rows(config: CoreConfig, layout: TensorLayout, values: NDArray[np.integer]) -> list[int]:
+    """A spike memory that holds one tensor; its other lines are all ones."""
+    rows = [(1 << config.line * config.steps) - 1] * config.spike_lines
+    rows[layout.base : layout.base + layout.lines] = packed_lines(config, layout, values)
+    return rows
+
+
+def expect_lines(
+    config: CoreConfig,
+    writes: Iterable[tuple[int, ...]],
+    layout: TensorLayout,
+    values: NDArray[np.integer],
+) -> None:
+    """Fail unless the writes (line, data, segments) cover each segment of the tensor once, with its values."""
+    segments = config.line // config.lanes
+    bits = config.lanes * config.steps
+    found: dict[tuple[int, int], int] = {}
+    for line, row, enable in writes:
+        for segment in range(segments):
+            if enable >> segment & 1:
+                assert (line, segment) not in found, f"line {line}, segment {segment} is written twice"
+                found[line, segment] = row >> segment * bits & (1 << bits) - 1
+    expected = {
+        (layout.base + line, segment): row >> segment * bits & (1 << bits) - 1
+        for line, row in enumerate(packed_lines(config, layout, values))
+        for segment in range(segments)
+    }
+    assert found == expected

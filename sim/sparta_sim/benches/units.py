@@ -1,0 +1,59 @@
+"""The units that have a bench, and the Verilog that the bench simulates."""
+
+from collections.abc import Callable, Mapping
+
+from amaranth.back import verilog
+from amaranth.hdl import Signal, Value
+from amaranth.lib import wiring
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.numerics import unsigned_bits
+from sparta_rtl.attention import AttentionUnit
+from sparta_rtl.cues import CueUnit
+from sparta_rtl.gate import GateUnit
+from sparta_rtl.host import HostPort
+from sparta_rtl.neuron_array import NeuronArray
+from sparta_rtl.pool import PoolUnit
+from sparta_rtl.results import ResultPort
+from sparta_rtl.select import SelectUnit
+from sparta_rtl.sequencer import Sequencer
+from sparta_rtl.topk import TopKParams
+
+__all__ = ["UNITS", "sorter_params", "unit_ports", "unit_verilog"]
+
+
+def sorter_params(config: CoreConfig) -> TopKParams:
+    """The sorter as the select unit of ``config`` has it."""
+    index_bits = unsigned_bits(config.max_tokens - 1)
+    return TopKParams(cells=config.max_topk, key_bits=config.score_bits, index_bits=index_bits)
+
+
+UNITS: Mapping[str, Callable[[CoreConfig], wiring.Component]] = {
+    "attention": AttentionUnit,
+    "cues": CueUnit,
+    "gate": GateUnit,
+    "host": HostPort,
+    "neuron_array": NeuronArray,
+    "pool": PoolUnit,
+    "results": ResultPort,
+    "select": SelectUnit,
+    "sequencer": Sequencer,
+    "topk": lambda config: sorter_params(config).create(),
+}
+"""Unit by name; ``bench_<name>.py`` is its bench."""
+
+
+def unit_ports(unit: wiring.Component) -> dict[str, Signal]:
+    """Ports by Verilog name, members joined by ``__``; ``ready`` of a stream that is always ready is none."""
+    members = ((path, Value.cast(value)) for path, _, value in unit.signature.flatten(unit))
+    return {"__".join(map(str, path)): value for path, value in members if isinstance(value, Signal)}
+
+
+def unit_verilog(name: str, config: CoreConfig) -> tuple[str, list[str]]:
+    """Verilog text of a unit, module ``name``, and the names of its ports, clock and reset included."""
+    unit = UNITS[name](config)
+    ports = unit_ports(unit)
+    text = verilog.convert(
+        unit, name=name, emit_src=False, ports={port: (signal, None) for port, signal in ports.items()}
+    )
+    return text, ["clk", "rst", *ports]

