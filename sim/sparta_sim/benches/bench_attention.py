@@ -4,13 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from sparta_hw.descriptor import Op
+from sparta_hw.descriptor import Op, encode
 from sparta_hw.interpreter.attention import attention
 from sparta_hw.ir import Kind, SparseAttention, Value
 from sparta_hw.numerics import FixedPoint
 from sparta_rtl.attention import attend, attention_layout
-from sparta_rtl.layouts import descriptor_layout
-from sparta_sim.benches.streams import Bench, ReadMemory, Sink, bits_of, unit_test
+from sparta_sim.benches.streams import Bench, ReadMemory, Sink, unit_test
 from sparta_sim.cycles.attention import attend_cycles
 
 BYTE, SCORE = FixedPoint(8, 0), FixedPoint(12, 4)
@@ -40,7 +39,7 @@ async def _attend(bench: Bench, rng: np.random.Generator, sink: Sink, topk: int,
         await bench.write(name, [int.from_bytes(row.tobytes(), "little") for row in packed])
     memory = ReadMemory(bench, "scores", (scores & 0xFFF).tolist())
     fields = {"chunks": chunks, "shift": shift}
-    dut.layer.value = bits_of(descriptor_layout(Op.ATTEND), fields)
+    dut.layer.value = encode(Op.ATTEND, "bench", **fields)
     dut.topk.value = topk
     cycles = await bench.execute()
     memory.stop()
@@ -56,7 +55,7 @@ async def _attend(bench: Bench, rng: np.random.Generator, sink: Sink, topk: int,
 
 @unit_test
 async def values_equal_reference(dut: Any, stall: float) -> None:
-    bench = Bench(dut, stall)
+    bench = await Bench.begin(dut, stall)
     rng, sink = np.random.default_rng(bench.rng.getrandbits(32)), Sink(bench, "o")
     most = bench.config.max_features // bench.config.lanes
     for topk, chunks in ((1, 1), (2, most), (3, 1), (bench.config.max_topk, most)):

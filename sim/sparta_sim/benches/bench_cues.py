@@ -56,7 +56,7 @@ async def _layer(bench: Bench, spikes: np.ndarray) -> None:
 
 @unit_test
 async def sums_equal_interpreter(dut: Any, stall: float) -> None:
-    bench = Bench(dut, stall)
+    bench = await Bench.begin(dut, stall)
     config, rng = bench.config, np.random.default_rng(bench.rng.getrandbits(32))
     for steps in range(1, config.max_steps + 1):
         channels, tokens = (int(rng.integers(1, n + 1)) for n in (config.max_features, config.max_tokens))

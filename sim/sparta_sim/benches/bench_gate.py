@@ -4,14 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from sparta_hw.descriptor import Op
+from sparta_hw.descriptor import Op, encode
 from sparta_hw.interpreter.selection import gate
 from sparta_hw.ir import Kind, TokenGate, Value
 from sparta_hw.numerics import FixedPoint
 from sparta_hw.tensor_layout import Memory, TensorLayout
-from sparta_rtl.layouts import descriptor_layout
 from sparta_sim.benches.memories import expect_lines, spike_rows
-from sparta_sim.benches.streams import Bench, ReadMemory, WriteLog, bits_of, unit_test
+from sparta_sim.benches.streams import Bench, ReadMemory, WriteLog, unit_test
 from sparta_sim.cycles.select import gate_cycles
 
 BIT, UBYTE = FixedPoint(1, 0, False), FixedPoint(8, 0, False)
@@ -48,7 +47,7 @@ async def _gate(bench: Bench, memory: ReadMemory, rng: np.random.Generator, step
         "out_base": target.base, "gain_selected": op.alpha, "gain_other": op.beta, "shift": op.shift,
         "pool_shift": int(rng.integers(0, 6)),
     }  # fmt: skip
-    dut.layer.value = bits_of(descriptor_layout(Op.GATE), fields)
+    dut.layer.value = encode(Op.GATE, "bench", **fields)
     dut.selected.value = sum(1 << int(token) for token in ranked)
     lines, sums = WriteLog(bench, "write"), WriteLog(bench, "pool")
     assert await bench.execute() == gate_cycles(config, fields)
@@ -62,7 +61,7 @@ async def _gate(bench: Bench, memory: ReadMemory, rng: np.random.Generator, step
 @unit_test
 async def tokens_and_sums_equal_interpreter(dut: Any, stall: float) -> None:
     """The unit has no stream: ``stall`` only seeds other cases."""
-    bench = Bench(dut, stall)
+    bench = await Bench.begin(dut, stall)
     memory = ReadMemory(bench, "spikes")
     rng = np.random.default_rng(bench.rng.getrandbits(32))
     side = int(bench.config.max_tokens**0.5)

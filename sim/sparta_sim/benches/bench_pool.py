@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparta_hw.descriptor import Op
+from sparta_hw.descriptor import Op, encode
 from sparta_hw.ir import Kind
 from sparta_hw.numerics import FixedPoint, floor_shift, saturate
 from sparta_hw.tensor_layout import Memory, TensorLayout
-from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.pool import pool_depth, pool_item_layout
 from sparta_sim.benches.memories import expect_lines
 from sparta_sim.benches.streams import Bench, WriteLog, bits_of, unit_test
@@ -41,7 +40,7 @@ async def _pool(bench: Bench, start: NDArray, items: list[tuple[int, int]], shif
         await bench.tick()
 
     fields = {"chunks": features // config.line, "shift": shift, "out_base": base}
-    dut.layer.value = bits_of(descriptor_layout(Op.POOL), fields)
+    dut.layer.value = encode(Op.POOL, "bench", **fields)
     log = WriteLog(bench, "write")
     assert await bench.execute() == pool_cycles(config, fields)
     log.stop()
@@ -50,7 +49,7 @@ async def _pool(bench: Bench, start: NDArray, items: list[tuple[int, int]], shif
 
 @unit_test
 async def sums_become_planes(dut: Any, stall: float) -> None:
-    bench = Bench(dut, stall)
+    bench = await Bench.begin(dut, stall)
     rng = np.random.default_rng(bench.rng.getrandbits(32))
     limit = 1 << bench.config.pool_bits - 1
     for case in range(6):
@@ -65,7 +64,7 @@ async def sums_become_planes(dut: Any, stall: float) -> None:
 
 @unit_test
 async def repeated_features_add_up(dut: Any, stall: float) -> None:
-    bench = Bench(dut, stall)
+    bench = await Bench.begin(dut, stall)
     for distance in (1, 2, 3):
         items = [(n % distance, n * n - 700) for n in range(40)]
         await _pool(bench, np.zeros(pool_depth(bench.config), np.int64), items, 5, 0)

@@ -8,7 +8,7 @@ from sparta_sim.benches.streams import Bench, Sink, bits_of, unit_test
 
 @unit_test
 async def every_logit_once_and_the_last_is_marked(dut: Any, stall: float) -> None:
-    bench = Bench(dut, stall)
+    bench = await Bench.begin(dut, stall)
     config, sink = bench.config, Sink(bench, "o")
     lanes, limit = config.lanes, 1 << config.sum_bits - 1
     for outputs in (1, lanes, lanes + 1, 3 * lanes - 1, *(bench.rng.randint(1, 40) for _ in range(8))):

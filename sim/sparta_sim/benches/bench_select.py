@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from sparta_hw.descriptor import Op
+from sparta_hw.descriptor import Op, encode
 from sparta_hw.interpreter.selection import score, spike_cues, top_k
 from sparta_hw.ir import TokenScore, Value
 from sparta_hw.numerics import FixedPoint
 from sparta_rtl.cues import cue_sums_layout
-from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.score import TABLE_ENTRY_BITS
 from sparta_sim.benches.streams import Bench, EventLog, ReadMemory, bits_of, unit_test
 from sparta_sim.benches.tokens import cue_sums, random_tokens
@@ -42,7 +41,7 @@ async def _select(bench: Bench, memory: ReadMemory, tables: np.ndarray, spikes: 
     rows = [{name: int(column[token]) for name, column in sums.items()} for token in range(tokens)]
     memory.rows = [bits_of(layout, row) for row in rows]
     fields = {"tokens": tokens, "channels": channels, "steps": steps}
-    dut.layer.value = bits_of(descriptor_layout(Op.SELECT), fields)
+    dut.layer.value = encode(Op.SELECT, "bench", **fields)
     dut.topk.value = topk
     scored = EventLog(bench, dut.score_valid, dut.score_token, dut.score_value)
     listed = EventLog(bench, dut.select_valid, dut.select_rank, dut.select_token)
@@ -59,7 +58,7 @@ async def _select(bench: Bench, memory: ReadMemory, tables: np.ndarray, spikes: 
 @unit_test
 async def list_equals_interpreter(dut: Any, stall: float) -> None:
     """The unit has no stream with backpressure: ``stall`` only seeds other cases."""
-    bench = Bench(dut, stall)
+    bench = await Bench.begin(dut, stall)
     config, rng = bench.config, np.random.default_rng(bench.rng.getrandbits(32))
     memory = ReadMemory(bench, "sums")
     for high in (512, 2):  # entries of the full range, and many equal scores

@@ -49,11 +49,8 @@ async def _inference(bench: Bench, rows: ReadMemory, ops: list[Op], tokens: int,
     program = [
         encode(op, "bench", id=n, **({"tokens": tokens} if op is Op.SELECT else {})) for n, op in enumerate(ops)
     ]
-    rows.rows = [
-        word >> 32 * n & 0xFFFFFFFF
-        for word in [*program, encode(Op.END, "bench")]
-        for n in range(DESCRIPTOR_WORDS)
-    ]
+    words = [*program, encode(Op.END, "bench")]
+    rows.rows = [word >> 32 * n & 0xFFFFFFFF for word in words for n in range(DESCRIPTOR_WORDS)]
     dut.topk_request.value = request
     units, counters = _Units(bench), WriteLog(bench, "counter")
     elapsed = await bench.execute()
@@ -73,7 +70,7 @@ async def _inference(bench: Bench, rows: ReadMemory, ops: list[Op], tokens: int,
 
 @unit_test
 async def programs_run_in_order(dut: Any, stall: float) -> None:
-    bench = Bench(dut, stall)
+    bench = await Bench.begin(dut, stall)
     rows, limit = ReadMemory(bench, "program"), bench.config.max_topk
     await _inference(bench, rows, [], 1, 1)
     for request in (0, 1, 5, limit, limit + 1, 0xFFFF):

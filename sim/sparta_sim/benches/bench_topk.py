@@ -19,7 +19,7 @@ def _searches(rng: Random, params: TopKParams, tokens: int) -> list[tuple[list[i
 
 @unit_test
 async def ranks_equal_reference(dut: Any, stall: float) -> None:
-    bench = Bench(dut, stall)
+    bench = await Bench.begin(dut, stall)
     params, sink = sorter_params(bench.config), Sink(bench, "o")
     for keys, count in _searches(bench.rng, params, bench.config.max_tokens):
         dut.clear.value = 1

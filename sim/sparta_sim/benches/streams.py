@@ -51,7 +51,17 @@ class Bench:
         self.dut, self.stall = dut, stall
         self.config = CoreConfig(**json.loads(os.environ["SPARTA_BENCH_CORE"]))
         self.rng = random.Random(f"{cocotb.RANDOM_SEED} {stall}")
+
+    @classmethod
+    async def begin(cls, dut: Any, stall: float) -> "Bench":
+        """Start the clock and reset the unit."""
         Clock(dut.clk, PERIOD_NS, "ns", impl="gpi").start(start_high=False)
+        bench = cls(dut, stall)
+        dut.rst.value = 1
+        await bench.tick(2)
+        dut.rst.value = 0
+        await bench.tick()
+        return bench
 
     def port(self, name: str, member: str) -> Any:
         """The signal ``name__member``."""
@@ -151,7 +161,7 @@ class ReadMemory:
     Attributes
     ----------
     rows : sequence of int
-        Its content; may be exchanged while nothing is read.
+        Its content from row 0 on; may be exchanged while nothing is read. All other rows are all ones.
     """
 
     def __init__(self, bench: Bench, name: str, rows: Sequence[int] = ()) -> None:
@@ -164,10 +174,12 @@ class ReadMemory:
 
     async def _answer(self, bench: Bench, name: str) -> None:
         enable, address, output = (bench.port(name, member) for member in ("en", "addr", "data"))
+        ones = (1 << len(output)) - 1
         while True:
             await bench.tick()
             if int(enable.value):
-                output.value = self.rows[int(address.value)]
+                row = int(address.value)
+                output.value = self.rows[row] if row < len(self.rows) else ones
 
 
 class EventLog:
@@ -176,10 +188,13 @@ class EventLog:
     Attributes
     ----------
     events : list of tuple of int
+    cycles : list of int
+        The cycle of each.
     """
 
     def __init__(self, bench: Bench, valid: Any, *signals: Any) -> None:
         self.events: list[tuple[int, ...]] = []
+        self.cycles: list[int] = []
         self._task = cocotb.start_soon(self._listen(bench, valid, signals))
 
     def stop(self) -> None:
@@ -191,6 +206,7 @@ class EventLog:
             await bench.tick()
             if int(valid.value):
                 self.events.append(tuple(int(signal.value) for signal in signals))
+                self.cycles.append(bench.cycle)
 
 
 class WriteLog(EventLog):

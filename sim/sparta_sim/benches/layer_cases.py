@@ -1,0 +1,144 @@
+"""Random LAYER descriptors: operations of the IR, their memories, and the interpreter's results."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Destination
+from sparta_hw.interpreter.attention import projection
+from sparta_hw.interpreter.spiking import spiking_conv
+from sparta_hw.ir import Kind, Projection, SpikingConv, Value
+from sparta_hw.numerics import FixedPoint
+from sparta_hw.passes.plan import Tiling
+from sparta_hw.passes.weights import weight_rows
+from sparta_hw.tensor_layout import Memory, TensorLayout
+
+__all__ = ["LayerCase", "convolution_case", "projection_case"]
+
+IntArray = NDArray[np.int64]
+
+BIT, BYTE, UBYTE, MEMBRANE = FixedPoint(1, 0, False), FixedPoint(8, 3), FixedPoint(8, 3, False), FixedPoint(16, 6)
+IN_BASE, OUT_BASE, WEIGHT_BASE = 5, 600, 3
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """One layer.
+
+    Parameters
+    ----------
+    fields : dict
+        Of its descriptor.
+    source, target : TensorLayout
+        Its input and output; ``target`` counts for spikes only.
+    values, expected : int array
+        Input, and the interpreter's output: spikes (T, C, H, W), or integers (positions, outputs).
+    weights : list of int
+        The weight memory up to the layer's last row.
+    index : list of int
+        Token list of a layer with ``gather``.
+    """
+
+    fields: dict[str, int]
+    source: TensorLayout
+    target: TensorLayout
+    values: IntArray
+    expected: IntArray
+    weights: list[int]
+    index: list[int]
+
+
+def _layout(config: CoreConfig, value: Value, pitch: int, base: int) -> TensorLayout:
+    spikes = value.kind is Kind.SPIKES
+    steps = value.shape[0] if spikes else value.type.bits
+    positions = value.shape[2] * value.shape[3] if spikes else int(np.prod(value.shape[:-1]))
+    groups = config.groups(steps)
+    return TensorLayout(
+        name=value.name, memory=Memory.SPIKES, shape=value.shape, kind=value.kind, type=value.type, pitch=pitch,
+        steps=steps, groups=groups, base=base, lines=-(-positions * pitch // config.line) * groups,
+    )  # fmt: skip
+
+
+def _case(
+    config: CoreConfig,
+    op: SpikingConv | Projection,
+    pitch: int,
+    values: IntArray,
+    index: IntArray | None,
+    fields: dict[str, int],
+) -> LayerCase:
+    kernel_height, kernel_width = op.weight.shape[2:] if isinstance(op, SpikingConv) else (1, 1)
+    source, run = _layout(config, op.input, pitch, IN_BASE), kernel_width * pitch
+    tiles, rows = -(-len(op.weight) // config.lanes), config.header_rows + kernel_height * run
+    tiling = Tiling(
+        in_pitch=pitch, run=run, kernel_height=kernel_height, tiles=tiles, out_pitch=tiles * config.lanes,
+        weight_base=WEIGHT_BASE, weight_pitch=rows,
+    )  # fmt: skip
+    common = {
+        "shift": op.shift, "kernel_height": kernel_height, "steps": source.steps, "groups": source.groups,
+        "in_base": IN_BASE, "out_base": OUT_BASE, "run": run, "tiles": tiles, "out_pitch": tiling.out_pitch,
+        "outputs": len(op.weight), "weight_base": WEIGHT_BASE, "weight_pitch": rows,
+    }  # fmt: skip
+    if isinstance(op, SpikingConv):
+        expected = spiking_conv(op, values[None])[0]
+    else:
+        expected = np.atleast_2d(projection(op, values[None], None if index is None else index[None])[0])
+    block = [int.from_bytes(row.tobytes(), "little") for row in weight_rows(op, tiling, config)]
+    return LayerCase(
+        fields=common | fields,
+        source=source,
+        target=_layout(config, op.output, tiling.out_pitch, OUT_BASE),
+        values=values,
+        expected=expected,
+        weights=[0] * WEIGHT_BASE + block,
+        index=[] if index is None else index.tolist(),
+    )
+
+
+def convolution_case(config: CoreConfig, rng: np.random.Generator) -> LayerCase:
+    """A spiking convolution with any kernel, stride, padding and reset."""
+    steps, channels = int(rng.integers(1, config.max_steps + 1)), int(rng.integers(1, 7))
+    kernel, stride, pad = (int(rng.integers(low, high + 1)) for low, high in ((1, 3), (1, 3), (0, 2)))
+    height, width = (max(int(n), kernel - 2 * pad) for n in rng.integers(1, 6, 2))
+    outputs, soft = int(rng.integers(1, 2 * config.lanes + 2)), bool(rng.integers(2))
+    out_height, out_width = ((size + 2 * pad - kernel) // stride + 1 for size in (height, width))
+    spikes = Value("spikes", (steps, channels, height, width), BIT, Kind.SPIKES)
+    op = SpikingConv(
+        node="conv", input=spikes, output=Value("out", (steps, outputs, out_height, out_width), BIT, Kind.SPIKES),
+        weight=rng.integers(-128, 128, (outputs, channels, kernel, kernel)),
+        bias=rng.integers(-300, 300, outputs), shift=int(rng.integers(0, 3)), stride=stride, pad=pad,
+        leak=rng.integers(1, 256, outputs), threshold=rng.integers(1, 200, outputs), soft_reset=soft,
+        v_reset=0 if soft else int(rng.integers(-300, 300)), membrane=MEMBRANE,
+    )  # fmt: skip
+    values = (rng.random(spikes.shape) < rng.choice([0.02, 0.2, 0.5, 1.0])).astype(np.int64)
+    fields = {
+        "soft": int(soft), "destination": Destination.SPIKES, "pad": pad, "in_height": height,
+        "row_pitch": width * channels, "out_height": out_height, "out_width": out_width,
+        "x_step": stride * channels, "y_step": stride, "x_start": pad * channels, "v_reset": op.v_reset,
+    }  # fmt: skip
+    return _case(config, op, channels, values, None, fields)
+
+
+def projection_case(config: CoreConfig, rng: np.random.Generator, gather: bool) -> LayerCase:
+    """A projection of the selected tokens (``gather``), or a classifier of one signed vector."""
+    features, outputs = int(rng.integers(1, config.max_features + 1)), int(rng.integers(1, 2 * config.lanes + 2))
+    tokens, topk = config.max_tokens, int(rng.integers(1, config.max_topk + 1))
+    pitch = -(-features // config.line) * config.line
+    kind = UBYTE if gather else BYTE
+    source = Value("tokens", (tokens, features) if gather else (features,), kind)
+    ranked = Value("index", (topk,), UBYTE, Kind.INDEX)
+    op = Projection(
+        node="projection", input=source, index=ranked if gather else None,
+        output=Value("out", (topk, outputs) if gather else (outputs,), BYTE),
+        weight=rng.integers(-128, 128, (outputs, features)), bias=rng.integers(-9000, 9000, outputs),
+        shift=7 if gather else 0,
+    )  # fmt: skip
+    fields = {
+        "integer": 1, "signed": int(kind.signed), "gather": int(gather),
+        "destination": Destination.KEY if gather else Destination.LOGITS,
+        "in_height": tokens if gather else 1, "row_pitch": pitch, "out_height": 1, "out_width": 1,
+    }  # fmt: skip
+    values = rng.integers(kind.min, kind.max + 1, source.shape) >> rng.integers(0, 8, source.shape)
+    return _case(config, op, pitch, values, rng.permutation(tokens)[:topk] if gather else None, fields)
