@@ -33,9 +33,9 @@ class TokenGate(GridPart[GateIntegers]):
 
     @torch.no_grad()
     def clamp_(self) -> None:
-        """Keep the learned gains inside their format."""
-        for gain in (self.alpha, self.beta):
-            gain.clamp_(0.0, _GAIN.max * _GAIN.scale)
+        """Keep alpha an enhancement (at least 1) and beta a suppression (at most 1), inside their format."""
+        self.alpha.clamp_(1.0, _GAIN.max * _GAIN.scale)
+        self.beta.clamp_(0.0, 1.0)
 
     def round(self) -> GateIntegers:
         alpha, beta = (round(round_to(gain, _GAIN).item() / _GAIN.scale) for gain in (self.alpha, self.beta))

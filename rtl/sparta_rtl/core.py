@@ -19,6 +19,7 @@ from sparta_rtl.pool import PoolUnit
 from sparta_rtl.results import ResultPort
 from sparta_rtl.select import SelectUnit
 from sparta_rtl.sequencer import UNIT_OPS, Sequencer
+from sparta_rtl.stream_slice import StreamSlice
 from sparta_rtl.trace import TraceSignature
 
 __all__ = ["Core"]
@@ -97,7 +98,7 @@ class Core(wiring.Component):
 
         self._control(m)
         self._array_results(m)
-        self._attention_results(m)
+        self._attention_results(m, abortable)
         self._spike_memory(m)
         self._trace(m)
         return m
@@ -175,9 +176,12 @@ class Core(wiring.Component):
                 port.data.eq(packed),
             ]
 
-    def _attention_results(self, m: Module) -> None:
+    def _attention_results(self, m: Module, abortable: ResetInserter) -> None:
         attend = Signal(descriptor_layout(Op.ATTEND))
-        o, sums = self._attention.o, self._pool.i
+        sums = self._pool.i
+        m.submodules.attention_slice = abortable(attention_slice := StreamSlice(self._attention.o.payload.shape()))
+        connect(m, self._attention.o, attention_slice.i)
+        o = attention_slice.o
         m.d.comb += [
             attend.eq(self._sequencer.descriptor),
             sums.valid.eq(o.valid),

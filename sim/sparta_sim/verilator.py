@@ -112,7 +112,7 @@ def build_library(verilog: str, wave: str | None = None) -> Path:
 
     def build(folder: Path) -> Path:
         print(
-            f"building the simulator {key[:8]} (once for a core, about half a minute) ...",
+            f"building the simulator {key[:8]} (once for a core; a minute or two) ...",
             file=sys.stderr,
             flush=True,
         )

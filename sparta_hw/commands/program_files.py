@@ -53,7 +53,7 @@ def stimuli(graph: Graph, options: argparse.Namespace) -> list[Vectors]:
                     f"{path}: samples have shape {vectors.input.shape[1:]}, {graph.name} takes"
                     f" {graph.input.shape}: export the vectors again with the model"
                 )
-        return found
+        return sorted(found, key=lambda vectors: -vectors.k)
     if not 0 <= options.density <= 1:
         raise ConfigError(f"--density is a rate from 0 to 1, not {options.density}")
     rng = np.random.default_rng(options.seed)

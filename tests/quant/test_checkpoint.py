@@ -14,6 +14,7 @@ from sparta_quant.events import EventDataset
 from sparta_quant.network import SpartaNetwork
 
 
+@pytest.mark.slow
 def test_recorded_accuracy_is_reproduced(
     trained: tuple[SpartaNetwork, Measured], digits: EventDataset
 ) -> None:

@@ -20,11 +20,20 @@ def _operation(topk: int, features: int, shift: int) -> SparseAttention:
     index = Value("index", (topk,), FixedPoint(8, 0, False), Kind.INDEX)
     score = Value("score", (topk,), SCORE)
     return SparseAttention(
-        node="attention", output=output, query=query, key=key, value=value, score=score, index=index, shift=shift
+        node="attention",
+        output=output,
+        query=query,
+        key=key,
+        value=value,
+        score=score,
+        index=index,
+        shift=shift,
     )
 
 
-async def _attend(bench: Bench, rng: np.random.Generator, sink: Sink, topk: int, chunks: int, shift: int) -> None:
+async def _attend(
+    bench: Bench, rng: np.random.Generator, sink: Sink, topk: int, chunks: int, shift: int
+) -> None:
     dut, config = bench.dut, bench.config
     query, key, value = rng.integers(-128, 128, (3, topk, chunks * config.lanes))
     scores = rng.integers(-2048, 2048, topk) >> rng.integers(0, 8)
@@ -48,7 +57,9 @@ async def _attend(bench: Bench, rng: np.random.Generator, sink: Sink, topk: int,
 
     layout = attention_layout(config)
     found = [layout.from_bits(item) for item in sink.items]
-    assert [(o.rank, o.feature) for o in found] == [(k, e) for k in range(topk) for e in range(expected.shape[1])]
+    assert [(o.rank, o.feature) for o in found] == [
+        (k, e) for k in range(topk) for e in range(expected.shape[1])
+    ]
     assert [o.value for o in found] == expected.ravel().tolist()
     sink.items.clear()
 

@@ -8,21 +8,12 @@ from sparta_hw.descriptor import Op, encode
 from sparta_hw.interpreter.selection import gate
 from sparta_hw.ir import Kind, TokenGate, Value
 from sparta_hw.numerics import FixedPoint
-from sparta_hw.tensor_layout import Memory, TensorLayout
-from sparta_sim.benches.memories import expect_lines, spike_rows
+from sparta_sim.benches.memories import expect_lines, spike_layout, spike_rows
 from sparta_sim.benches.streams import Bench, ReadMemory, WriteLog, unit_test
 from sparta_sim.cycles.select import gate_cycles
 
 BIT, UBYTE = FixedPoint(1, 0, False), FixedPoint(8, 0, False)
 OUT_BASE = 512
-
-
-def _layout(bench: Bench, value: Value, pitch: int, tokens: int, steps: int, base: int) -> TensorLayout:
-    groups = bench.config.groups(steps)
-    return TensorLayout(
-        name=value.name, memory=Memory.SPIKES, shape=value.shape, kind=value.kind, type=value.type,
-        pitch=pitch, steps=steps, groups=groups, base=base, lines=tokens * pitch // bench.config.line * groups,
-    )  # fmt: skip
 
 
 async def _gate(bench: Bench, memory: ReadMemory, rng: np.random.Generator, steps: int, side: int) -> None:
@@ -39,8 +30,8 @@ async def _gate(bench: Bench, memory: ReadMemory, rng: np.random.Generator, step
     ranked = rng.permutation(tokens)[: index.shape[0]]
     gated = gate(op, words[None], ranked[None])[0]
 
-    source = _layout(bench, spikes, pitch, tokens, steps, base=3)
-    target = _layout(bench, op.output, pitch, tokens, UBYTE.bits, OUT_BASE)
+    source = spike_layout(config, spikes, pitch, base=3)
+    target = spike_layout(config, op.output, pitch, OUT_BASE)
     memory.rows = spike_rows(config, source, words)
     fields = {
         "tokens": tokens, "chunks": pitch // config.line, "groups": source.groups, "in_base": source.base,

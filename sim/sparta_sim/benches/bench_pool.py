@@ -6,23 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparta_hw.descriptor import Op, encode
-from sparta_hw.ir import Kind
+from sparta_hw.ir import Value
 from sparta_hw.numerics import FixedPoint, floor_shift, saturate
-from sparta_hw.tensor_layout import Memory, TensorLayout
 from sparta_rtl.pool import pool_depth, pool_item_layout
-from sparta_sim.benches.memories import expect_lines
+from sparta_sim.benches.memories import expect_lines, spike_layout
 from sparta_sim.benches.streams import Bench, WriteLog, bits_of, unit_test
 from sparta_sim.cycles.select import pool_cycles
 
 BYTE = FixedPoint(8, 0)
-
-
-def _layout(bench: Bench, features: int, base: int) -> TensorLayout:
-    groups = bench.config.groups(BYTE.bits)
-    return TensorLayout(
-        name="pooled", memory=Memory.SPIKES, shape=(features,), kind=Kind.INTEGERS, type=BYTE,
-        pitch=features, steps=BYTE.bits, groups=groups, base=base, lines=features // bench.config.line * groups,
-    )  # fmt: skip
 
 
 async def _pool(bench: Bench, start: NDArray, items: list[tuple[int, int]], shift: int, base: int) -> None:
@@ -44,7 +35,8 @@ async def _pool(bench: Bench, start: NDArray, items: list[tuple[int, int]], shif
     log = WriteLog(bench, "write")
     assert await bench.execute() == pool_cycles(config, fields)
     log.stop()
-    expect_lines(config, log.events, _layout(bench, features, base), saturate(floor_shift(sums, shift), BYTE))
+    target = spike_layout(config, Value("pooled", (features,), BYTE), features, base)
+    expect_lines(config, log.events, target, saturate(floor_shift(sums, shift), BYTE))
 
 
 @unit_test

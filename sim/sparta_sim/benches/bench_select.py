@@ -30,7 +30,9 @@ def _table_rows(tables: np.ndarray) -> list[int]:
     ]
 
 
-async def _select(bench: Bench, memory: ReadMemory, tables: np.ndarray, spikes: np.ndarray, topk: int) -> None:
+async def _select(
+    bench: Bench, memory: ReadMemory, tables: np.ndarray, spikes: np.ndarray, topk: int
+) -> None:
     dut, config = bench.dut, bench.config
     steps, channels, tokens = spikes.shape
     scores = score(_operation(tables, tokens), spike_cues(spikes.reshape(1, steps, channels, 1, tokens)))

@@ -1,5 +1,6 @@
 """Bench of the sequencer: units start in program order, their cycles are counted, K is limited."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import cocotb
@@ -44,10 +45,11 @@ class _Units:
                 dut.hold.value = 0
 
 
-async def _inference(bench: Bench, rows: ReadMemory, ops: list[Op], tokens: int, request: int) -> None:
+async def _inference(bench: Bench, rows: ReadMemory, ops: Sequence[Op], tokens: int, request: int) -> None:
     dut, config = bench.dut, bench.config
     program = [
-        encode(op, "bench", id=n, **({"tokens": tokens} if op is Op.SELECT else {})) for n, op in enumerate(ops)
+        encode(op, "bench", id=n, **({"tokens": tokens} if op is Op.SELECT else {}))
+        for n, op in enumerate(ops)
     ]
     words = [*program, encode(Op.END, "bench")]
     rows.rows = [word >> 32 * n & 0xFFFFFFFF for word in words for n in range(DESCRIPTOR_WORDS)]

@@ -13,13 +13,19 @@ from sparta_hw.ir import Kind, Projection, SpikingConv, Value
 from sparta_hw.numerics import FixedPoint
 from sparta_hw.passes.plan import Tiling
 from sparta_hw.passes.weights import weight_rows
-from sparta_hw.tensor_layout import Memory, TensorLayout
+from sparta_hw.tensor_layout import TensorLayout
+from sparta_sim.benches.memories import spike_layout
 
 __all__ = ["LayerCase", "convolution_case", "projection_case"]
 
 IntArray = NDArray[np.int64]
 
-BIT, BYTE, UBYTE, MEMBRANE = FixedPoint(1, 0, False), FixedPoint(8, 3), FixedPoint(8, 3, False), FixedPoint(16, 6)
+BIT, BYTE, UBYTE, MEMBRANE = (
+    FixedPoint(1, 0, False),
+    FixedPoint(8, 3),
+    FixedPoint(8, 3, False),
+    FixedPoint(16, 6),
+)
 IN_BASE, OUT_BASE, WEIGHT_BASE = 5, 600, 3
 
 
@@ -50,17 +56,6 @@ class LayerCase:
     index: list[int]
 
 
-def _layout(config: CoreConfig, value: Value, pitch: int, base: int) -> TensorLayout:
-    spikes = value.kind is Kind.SPIKES
-    steps = value.shape[0] if spikes else value.type.bits
-    positions = value.shape[2] * value.shape[3] if spikes else int(np.prod(value.shape[:-1]))
-    groups = config.groups(steps)
-    return TensorLayout(
-        name=value.name, memory=Memory.SPIKES, shape=value.shape, kind=value.kind, type=value.type, pitch=pitch,
-        steps=steps, groups=groups, base=base, lines=-(-positions * pitch // config.line) * groups,
-    )  # fmt: skip
-
-
 def _case(
     config: CoreConfig,
     op: SpikingConv | Projection,
@@ -70,7 +65,7 @@ def _case(
     fields: dict[str, int],
 ) -> LayerCase:
     kernel_height, kernel_width = op.weight.shape[2:] if isinstance(op, SpikingConv) else (1, 1)
-    source, run = _layout(config, op.input, pitch, IN_BASE), kernel_width * pitch
+    source, run = spike_layout(config, op.input, pitch, IN_BASE), kernel_width * pitch
     tiles, rows = -(-len(op.weight) // config.lanes), config.header_rows + kernel_height * run
     tiling = Tiling(
         in_pitch=pitch, run=run, kernel_height=kernel_height, tiles=tiles, out_pitch=tiles * config.lanes,
@@ -89,7 +84,7 @@ def _case(
     return LayerCase(
         fields=common | fields,
         source=source,
-        target=_layout(config, op.output, tiling.out_pitch, OUT_BASE),
+        target=spike_layout(config, op.output, tiling.out_pitch, OUT_BASE),
         values=values,
         expected=expected,
         weights=[0] * WEIGHT_BASE + block,
@@ -106,7 +101,8 @@ def convolution_case(config: CoreConfig, rng: np.random.Generator) -> LayerCase:
     out_height, out_width = ((size + 2 * pad - kernel) // stride + 1 for size in (height, width))
     spikes = Value("spikes", (steps, channels, height, width), BIT, Kind.SPIKES)
     op = SpikingConv(
-        node="conv", input=spikes, output=Value("out", (steps, outputs, out_height, out_width), BIT, Kind.SPIKES),
+        node="conv", input=spikes,
+        output=Value("out", (steps, outputs, out_height, out_width), BIT, Kind.SPIKES),
         weight=rng.integers(-128, 128, (outputs, channels, kernel, kernel)),
         bias=rng.integers(-300, 300, outputs), shift=int(rng.integers(0, 3)), stride=stride, pad=pad,
         leak=rng.integers(1, 256, outputs), threshold=rng.integers(1, 200, outputs), soft_reset=soft,
@@ -123,7 +119,10 @@ def convolution_case(config: CoreConfig, rng: np.random.Generator) -> LayerCase:
 
 def projection_case(config: CoreConfig, rng: np.random.Generator, gather: bool) -> LayerCase:
     """A projection of the selected tokens (``gather``), or a classifier of one signed vector."""
-    features, outputs = int(rng.integers(1, config.max_features + 1)), int(rng.integers(1, 2 * config.lanes + 2))
+    features, outputs = (
+        int(rng.integers(1, config.max_features + 1)),
+        int(rng.integers(1, 2 * config.lanes + 2)),
+    )
     tokens, topk = config.max_tokens, int(rng.integers(1, config.max_topk + 1))
     pitch = -(-features // config.line) * config.line
     kind = UBYTE if gather else BYTE

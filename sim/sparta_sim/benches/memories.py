@@ -6,9 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.tensor_layout import TensorLayout
+from sparta_hw.ir import Kind, Value
+from sparta_hw.tensor_layout import Memory, TensorLayout
 
-__all__ = ["expect_lines", "packed_lines", "spike_rows"]
+__all__ = ["expect_lines", "packed_lines", "spike_layout", "spike_rows"]
+
+
+def spike_layout(config: CoreConfig, value: Value, pitch: int, base: int) -> TensorLayout:
+    """A tensor from line ``base`` on, ``pitch`` entries from one position to the next."""
+    spikes = value.kind is Kind.SPIKES
+    steps = value.shape[0] if spikes else value.type.bits
+    positions = value.shape[2] * value.shape[3] if spikes else int(np.prod(value.shape[:-1]))
+    groups = config.groups(steps)
+    return TensorLayout(
+        name=value.name,
+        memory=Memory.SPIKES,
+        shape=value.shape,
+        kind=value.kind,
+        type=value.type,
+        pitch=pitch,
+        steps=steps,
+        groups=groups,
+        base=base,
+        lines=-(-positions * pitch // config.line) * groups,
+    )
 
 
 def packed_lines(config: CoreConfig, layout: TensorLayout, values: NDArray[np.integer]) -> list[int]:

