@@ -61,7 +61,9 @@ def cycle_ratios(program: Program, config: CoreConfig, samples: list[dict], k: i
     macs = 2 * k * k * fields[attend]["chunks"] * config.lanes
     yield Ratio(f"attention, K = {k}", mean[attend], macs / (2 * config.lanes), "cycles", "exact")
     total = float(np.mean([one.cycles for one in predictions]))
-    yield Ratio(f"whole inference, K = {k}", total, sum(entries[array]) + macs / (2 * config.lanes), "cycles", "exact")
+    yield Ratio(
+        f"whole inference, K = {k}", total, sum(entries[array]) + macs / (2 * config.lanes), "cycles", "exact"
+    )
 
 
 def paired(ours: Callable[[], object], limit: Callable[[], object]) -> tuple[float, float]:
@@ -118,7 +120,9 @@ def main() -> None:
 
     print(f"{'what':48} {'measured':>12} {'limit':>12} {'ratio':>7}")
     for one in ratios:
-        print(f"{one.what:48} {one.measured:12.4g} {one.limit:12.4g} {one.ratio:7.3f}  {one.unit}, {one.kind}")
+        print(
+            f"{one.what:48} {one.measured:12.4g} {one.limit:12.4g} {one.ratio:7.3f}  {one.unit}, {one.kind}"
+        )
     print(f"simulated clock cycles a second: {cycles / limit:,.0f}")
     content = [asdict(one) | {"ratio": one.ratio} for one in ratios]
     write_atomic(options.output / "bench.json", (json.dumps(content, indent=2) + "\n").encode())

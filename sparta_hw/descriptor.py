@@ -138,7 +138,11 @@ def encode(op: Op, node: str, **values: int) -> int:
         value = int(rest.pop(field.name, 0))
         if field.name == "op":
             continue
-        low, high = (-(1 << field.bits - 1), (1 << field.bits - 1) - 1) if field.signed else (0, (1 << field.bits) - 1)
+        low, high = (
+            (-(1 << field.bits - 1), (1 << field.bits - 1) - 1)
+            if field.signed
+            else (0, (1 << field.bits) - 1)
+        )
         if not low <= value <= high:
             raise CapacityError(
                 f"{node}: {field.name} ({field.doc}) is {value}, a descriptor holds {low} to {high}"

@@ -1,6 +1,13 @@
 """Every error a user can cause. Messages name the node, the limit, the value and the way out."""
 
-__all__ = ["CapacityError", "ConfigError", "InputFileError", "MismatchError", "SpartaError", "UnsupportedError"]
+__all__ = [
+    "CapacityError",
+    "ConfigError",
+    "InputFileError",
+    "MismatchError",
+    "SpartaError",
+    "UnsupportedError",
+]
 
 
 class SpartaError(Exception):

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EXP_TABLE", "RECIPROCAL_TABLE", "FixedPoint", "floor_shift", "saturate", "signed_bits", "unsigned_bits"]
+__all__ = [
+    "EXP_TABLE",
+    "RECIPROCAL_TABLE",
+    "FixedPoint",
+    "floor_shift",
+    "saturate",
+    "signed_bits",
+    "unsigned_bits",
+]
 
 IntArray = NDArray[np.int64]
 

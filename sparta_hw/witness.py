@@ -40,7 +40,9 @@ def run_onnx(
     model = onnx.load(path)
     names = list(tensors)
     there = {output.name for output in model.graph.output}
-    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in there)
+    model.graph.output.extend(
+        helper.make_empty_tensor_value_info(name) for name in names if name not in there
+    )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(

@@ -38,12 +38,14 @@ class Core(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__({
-            "axil": In(AxiLite()),
-            "spikes": In(stream.Signature(32)),
-            "results": Out(stream.Signature(unsigned(33))),
-            "trace": Out(TraceSignature(config)),
-        })
+        super().__init__(
+            {
+                "axil": In(AxiLite()),
+                "spikes": In(stream.Signature(32)),
+                "results": Out(stream.Signature(unsigned(33))),
+                "trace": Out(TraceSignature(config)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -54,7 +56,9 @@ class Core(wiring.Component):
         m.submodules.spike_memory = self._spikes = BlockRam(
             config.spike_lines, config.line * config.steps, segments
         )
-        m.submodules.weight_memory = self._weights = BlockRam(config.weight_rows, config.lanes * config.weight_bits)
+        m.submodules.weight_memory = self._weights = BlockRam(
+            config.weight_rows, config.lanes * config.weight_bits
+        )
         m.submodules.program_memory = program = BlockRam(config.layers * DESCRIPTOR_WORDS, 32)
         m.submodules.cycle_counters = cycle_counters = BlockRam(config.layers, 32)
         m.submodules.entry_counters = entry_counters = BlockRam(config.layers, 32)
@@ -179,7 +183,9 @@ class Core(wiring.Component):
     def _attention_results(self, m: Module, abortable: ResetInserter) -> None:
         attend = Signal(descriptor_layout(Op.ATTEND))
         sums = self._pool.i
-        m.submodules.attention_slice = abortable(attention_slice := StreamSlice(self._attention.o.payload.shape()))
+        m.submodules.attention_slice = abortable(
+            attention_slice := StreamSlice(self._attention.o.payload.shape())
+        )
         connect(m, self._attention.o, attention_slice.i)
         o = attention_slice.o
         m.d.comb += [

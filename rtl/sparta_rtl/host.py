@@ -46,25 +46,27 @@ class AxiLite(wiring.Signature):
     """AXI4-Lite, 32-bit data, as its master sees it (Arm IHI 0022)."""
 
     def __init__(self) -> None:
-        super().__init__({
-            "awaddr": Out(ADDRESS_BITS),
-            "awvalid": Out(1),
-            "awready": In(1),
-            "wdata": Out(32),
-            "wstrb": Out(4),
-            "wvalid": Out(1),
-            "wready": In(1),
-            "bresp": In(2),
-            "bvalid": In(1),
-            "bready": Out(1),
-            "araddr": Out(ADDRESS_BITS),
-            "arvalid": Out(1),
-            "arready": In(1),
-            "rdata": In(32),
-            "rresp": In(2),
-            "rvalid": In(1),
-            "rready": Out(1),
-        })
+        super().__init__(
+            {
+                "awaddr": Out(ADDRESS_BITS),
+                "awvalid": Out(1),
+                "awready": In(1),
+                "wdata": Out(32),
+                "wstrb": Out(4),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bresp": In(2),
+                "bvalid": In(1),
+                "bready": Out(1),
+                "araddr": Out(ADDRESS_BITS),
+                "arvalid": Out(1),
+                "arready": In(1),
+                "rdata": In(32),
+                "rresp": In(2),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
 
 
 class HostPort(wiring.Component):
@@ -93,23 +95,25 @@ class HostPort(wiring.Component):
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
         line_bits = config.line * config.steps
-        super().__init__({
-            "axil": In(AxiLite()),
-            "spikes": In(stream.Signature(32)),
-            "program": Out(WritePort(config.layers * DESCRIPTOR_WORDS, 32)),
-            "weights": Out(WritePort(config.weight_rows, config.lanes * config.weight_bits)),
-            "tables": Out(WritePort(config.silent_cue + 1, TABLE_BITS)),
-            "line": Out(WritePort(config.spike_lines, line_bits, config.line // config.lanes)),
-            "start": Out(1),
-            "abort": Out(1),
-            "busy": In(1),
-            "finished": In(1),
-            "topk": Out(16),
-            "topk_clamped": In(1),
-            "cycles": In(32),
-            "counter_cycles": Out(ReadPort(config.layers, 32)),
-            "counter_entries": Out(ReadPort(config.layers, 32)),
-        })
+        super().__init__(
+            {
+                "axil": In(AxiLite()),
+                "spikes": In(stream.Signature(32)),
+                "program": Out(WritePort(config.layers * DESCRIPTOR_WORDS, 32)),
+                "weights": Out(WritePort(config.weight_rows, config.lanes * config.weight_bits)),
+                "tables": Out(WritePort(config.silent_cue + 1, TABLE_BITS)),
+                "line": Out(WritePort(config.spike_lines, line_bits, config.line // config.lanes)),
+                "start": Out(1),
+                "abort": Out(1),
+                "busy": In(1),
+                "finished": In(1),
+                "topk": Out(16),
+                "topk_clamped": In(1),
+                "cycles": In(32),
+                "counter_cycles": Out(ReadPort(config.layers, 32)),
+                "counter_entries": Out(ReadPort(config.layers, 32)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -11,9 +11,9 @@ __all__ = ["descriptor_layout", "spike_item_layout", "value_item_layout"]
 
 def descriptor_layout(op: Op) -> data.StructLayout:
     """Bit fields of one kind of descriptor, lowest bits first, as the compiler packs them."""
-    return data.StructLayout({
-        field.name: signed(field.bits) if field.signed else unsigned(field.bits) for field in FIELDS[op]
-    })
+    return data.StructLayout(
+        {field.name: signed(field.bits) if field.signed else unsigned(field.bits) for field in FIELDS[op]}
+    )
 
 
 def spike_item_layout(config: CoreConfig) -> data.StructLayout:
@@ -23,21 +23,25 @@ def spike_item_layout(config: CoreConfig) -> data.StructLayout:
     tile * P and up;  first_tile : channel 0 is among them;  last_group : their words are complete;
     words : lane-major, S bits a lane, bit s = step s of the group, zero beyond T.
     """
-    return data.StructLayout({
-        "line": unsigned(16),
-        "segment": range(max(config.line // config.lanes, 2)),
-        "position": unsigned(24),
-        "tile": unsigned(10),
-        "first_tile": 1,
-        "last_group": 1,
-        "words": data.ArrayLayout(unsigned(config.steps), config.lanes),
-    })
+    return data.StructLayout(
+        {
+            "line": unsigned(16),
+            "segment": range(max(config.line // config.lanes, 2)),
+            "position": unsigned(24),
+            "tile": unsigned(10),
+            "first_tile": 1,
+            "last_group": 1,
+            "words": data.ArrayLayout(unsigned(config.steps), config.lanes),
+        }
+    )
 
 
 def value_item_layout(config: CoreConfig) -> data.StructLayout:
     """P integers of one position, shifted, and saturated to 8 bits unless they are logits."""
-    return data.StructLayout({
-        "position": unsigned(24),
-        "tile": unsigned(10),
-        "values": data.ArrayLayout(signed(config.sum_bits), config.lanes),
-    })
+    return data.StructLayout(
+        {
+            "position": unsigned(24),
+            "tile": unsigned(10),
+            "values": data.ArrayLayout(signed(config.sum_bits), config.lanes),
+        }
+    )

@@ -66,10 +66,12 @@ class BlockRam(wiring.Component):
         if width % segments:
             raise ValueError(f"a row of {width} bits has no {segments} equal segments")
         self._depth, self._width, self._segments = depth, width, segments
-        super().__init__({
-            "read": In(ReadPort(depth, width)),
-            "write": In(WritePort(depth, width, segments)),
-        })
+        super().__init__(
+            {
+                "read": In(ReadPort(depth, width)),
+                "write": In(WritePort(depth, width, segments)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

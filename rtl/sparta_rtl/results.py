@@ -26,12 +26,14 @@ class ResultPort(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__({
-            "i": In(stream.Signature(value_item_layout(config))),
-            "outputs": In(14),
-            "o": Out(stream.Signature(unsigned(33))),
-            "idle": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(value_item_layout(config))),
+                "outputs": In(14),
+                "o": Out(stream.Signature(unsigned(33))),
+                "idle": Out(1),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

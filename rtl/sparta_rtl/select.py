@@ -17,7 +17,7 @@ __all__ = ["SelectUnit"]
 
 
 class SelectUnit(wiring.Component):
-    """Scores tokens 0 to N - 1 and writes the K best, in rank order, into the token list (paper "SC": top-K by priority).
+    """Scores tokens 0 to N - 1 and writes the K best, in rank order, into the token list (paper "SC").
 
     Parameters
     ----------

@@ -50,23 +50,25 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__({
-            "start": In(1),
-            "hold": In(1),
-            "program": Out(ReadPort(config.layers * DESCRIPTOR_WORDS, 32)),
-            "descriptor": Out(DESCRIPTOR_BITS),
-            "starts": Out(len(UNIT_OPS)),
-            "dones": In(len(UNIT_OPS)),
-            "busy": Out(1),
-            "done": Out(1),
-            "topk_request": In(16),
-            "topk": Out(range(config.max_topk + 1)),
-            "topk_clamped": Out(1),
-            "layer": Out(range(config.layers)),
-            "layer_busy": Out(1),
-            "cycles": Out(32),
-            "counter": Out(WritePort(config.layers, 32)),
-        })
+        super().__init__(
+            {
+                "start": In(1),
+                "hold": In(1),
+                "program": Out(ReadPort(config.layers * DESCRIPTOR_WORDS, 32)),
+                "descriptor": Out(DESCRIPTOR_BITS),
+                "starts": Out(len(UNIT_OPS)),
+                "dones": In(len(UNIT_OPS)),
+                "busy": Out(1),
+                "done": Out(1),
+                "topk_request": In(16),
+                "topk": Out(range(config.max_topk + 1)),
+                "topk_clamped": Out(1),
+                "layer": Out(range(config.layers)),
+                "layer_busy": Out(1),
+                "cycles": Out(32),
+                "counter": Out(WritePort(config.layers, 32)),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -104,9 +106,9 @@ class Sequencer(wiring.Component):
             with m.State("FETCH"):
                 m.d.sync += word.eq(word + 1)
                 with m.If(word != 0):
-                    m.d.sync += Array(words[n] if n < used_words else Signal(32) for n in range(DESCRIPTOR_WORDS))[
-                        word[:4] - 1
-                    ].eq(self.program.data)
+                    m.d.sync += Array(
+                        words[n] if n < used_words else Signal(32) for n in range(DESCRIPTOR_WORDS)
+                    )[word[:4] - 1].eq(self.program.data)
                 with m.If(word == DESCRIPTOR_WORDS):
                     m.next = "DISPATCH"
             with m.State("DISPATCH"):

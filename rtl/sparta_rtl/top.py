@@ -23,11 +23,13 @@ class Top(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__({
-            "axil": In(AxiLite()),
-            "spikes": In(stream.Signature(32)),
-            "results": Out(stream.Signature(unsigned(33))),
-        })
+        super().__init__(
+            {
+                "axil": In(AxiLite()),
+                "spikes": In(stream.Signature(32)),
+                "results": Out(stream.Signature(unsigned(33))),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

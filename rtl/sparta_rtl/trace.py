@@ -15,12 +15,16 @@ class TraceSignature(wiring.Signature):
         def event(**members: int) -> wiring.Signature:
             return wiring.Signature({name: Out(width) for name, width in {"valid": 1, **members}.items()})
 
-        super().__init__({
-            "layer": Out(8),
-            "layer_busy": Out(1),
-            "spikes": Out(event(line=16, mask=config.line // config.lanes, data=config.line * config.steps)),
-            "values": Out(event(destination=3, row=16, data=config.lanes * config.token_bits)),
-            "score": Out(event(token=16, value=16)),
-            "select": Out(event(rank=16, token=16)),
-            "attention": Out(event(rank=16, feature=16, value=config.token_bits)),
-        })
+        super().__init__(
+            {
+                "layer": Out(8),
+                "layer_busy": Out(1),
+                "spikes": Out(
+                    event(line=16, mask=config.line // config.lanes, data=config.line * config.steps)
+                ),
+                "values": Out(event(destination=3, row=16, data=config.lanes * config.token_bits)),
+                "score": Out(event(token=16, value=16)),
+                "select": Out(event(rank=16, token=16)),
+                "attention": Out(event(rank=16, feature=16, value=config.token_bits)),
+            }
+        )

@@ -12,7 +12,9 @@ EXAMPLE = "example: sparta-hw compile model.onnx --core digits -o build/x"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="ONNX file")
-    parser.add_argument("--core", default="digits", help="core configuration: a name or a JSON file (default: digits)")
+    parser.add_argument(
+        "--core", default="digits", help="core configuration: a name or a JSON file (default: digits)"
+    )
     add_output(parser)
 
 

@@ -19,9 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="the ONNX file it was compiled from")
     add_samples(parser)
     parser.add_argument("--core", help="the core to simulate: a name or a JSON file (default: the program's)")
-    parser.add_argument("--verilog", type=Path, help="core.v to simulate (default: generated from the program)")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="load the memory images of DIR, not the program's")
-    parser.add_argument("--stalls", type=float, default=0.0, help="probability that a stream pauses (default: 0)")
+    parser.add_argument(
+        "--verilog", type=Path, help="core.v to simulate (default: generated from the program)"
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="load the memory images of DIR, not the program's"
+    )
+    parser.add_argument(
+        "--stalls", type=float, default=0.0, help="probability that a stream pauses (default: 0)"
+    )
     parser.add_argument("--wave", type=Path, metavar="FILE", help="write a waveform, .fst or .vcd")
     add_output(parser)
 

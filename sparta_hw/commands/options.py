@@ -18,16 +18,24 @@ def positive(text: str) -> int:
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     """The ``-o DIR`` of every command."""
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder for the results"
+    )
 
 
 def add_samples(parser: argparse.ArgumentParser) -> None:
     """Test vectors, or random spikes."""
-    parser.add_argument("--vectors", type=Path, nargs="+", default=[], help="test vectors of sparta-hw export")
+    parser.add_argument(
+        "--vectors", type=Path, nargs="+", default=[], help="test vectors of sparta-hw export"
+    )
     parser.add_argument("--random", type=positive, metavar="N", help="N random samples instead of vectors")
-    parser.add_argument("--density", type=float, default=0.2, help="spike rate of random samples (default: 0.2)")
+    parser.add_argument(
+        "--density", type=float, default=0.2, help="spike rate of random samples (default: 0.2)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
-    parser.add_argument("-k", type=positive, action="append", help="tokens that attend, with --random; repeatable")
+    parser.add_argument(
+        "-k", type=positive, action="append", help="tokens that attend, with --random; repeatable"
+    )
 
 
 def make_output(folder: Path) -> Path:

@@ -10,8 +10,12 @@ EXAMPLE = "example: sparta-hw train -o build/train"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epochs", type=positive, help="passes over the data in floats (default: the release's)")
-    parser.add_argument("--finetune-epochs", type=positive, help="passes on the grids (default: the release's)")
+    parser.add_argument(
+        "--epochs", type=positive, help="passes over the data in floats (default: the release's)"
+    )
+    parser.add_argument(
+        "--finetune-epochs", type=positive, help="passes on the grids (default: the release's)"
+    )
     parser.add_argument("--seed", type=int, help="random seed (default: the release's)")
     add_output(parser)
 

@@ -61,7 +61,9 @@ def test_an_unknown_core(model: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "digits" in message
 
 
-def test_a_network_larger_than_the_core(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_network_larger_than_the_core(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     small = tmp_path / "small.json"
     small.write_text(NAMED_CONFIGS["tiny"].to_json().replace('"weight_rows": 1024', '"weight_rows": 8'))
     message = error_of(capsys, "compile", model, "--core", small, "-o", tmp_path / "out")
@@ -70,7 +72,9 @@ def test_a_network_larger_than_the_core(model: Path, tmp_path: Path, capsys: pyt
     assert not (tmp_path / "out" / "program.bin").exists()
 
 
-def test_a_core_that_contradicts_itself(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_core_that_contradicts_itself(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text(NAMED_CONFIGS["tiny"].to_json().replace('"lanes": 4', '"lanes": 3'))
     message = error_of(capsys, "compile", model, "--core", broken, "-o", tmp_path / "out")
@@ -80,20 +84,35 @@ def test_a_core_that_contradicts_itself(model: Path, tmp_path: Path, capsys: pyt
 def test_a_program_for_another_core(
     program: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ("cosim", program, "--model", model, "--random", 1, "--core", "digits", "-o", tmp_path / "out")
+    arguments = (
+        "cosim",
+        program,
+        "--model",
+        model,
+        "--random",
+        1,
+        "--core",
+        "digits",
+        "-o",
+        tmp_path / "out",
+    )
     message = error_of(capsys, *arguments)
     assert "lanes 4 (core has 16)" in message
     assert "compile it again" in message
 
 
-def test_a_truncated_program(program: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_truncated_program(
+    program: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     half = tmp_path / "half.bin"
     half.write_bytes(program.read_bytes()[:-40])
     message = error_of(capsys, "estimate", half, "--model", model, "--random", 1, "-o", tmp_path / "out")
     assert "half.bin" in message
 
 
-def test_a_k_beyond_the_tokens(program: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_k_beyond_the_tokens(
+    program: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ("estimate", program, "--model", model, "--random", 1, "-k", 999, "-o", tmp_path / "out")
     assert "-k 999" in error_of(capsys, *arguments)
 
@@ -106,16 +125,33 @@ def test_neither_vectors_nor_random_samples(
     assert "--random" in message
 
 
-def test_damaged_vectors(program: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_vectors(
+    program: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     damaged = tmp_path / "damaged.npz"
     damaged.write_bytes((model.parent / "vectors.npz").read_bytes()[:200])
-    message = error_of(capsys, "estimate", program, "--model", model, "--vectors", damaged, "-o", tmp_path / "out")
+    message = error_of(
+        capsys, "estimate", program, "--model", model, "--vectors", damaged, "-o", tmp_path / "out"
+    )
     assert "damaged.npz" in message
 
 
-def test_a_broken_memory_image(program: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_memory_image(
+    program: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "weights.mem").write_text("xyz\n")
-    arguments = ("cosim", program, "--model", model, "--random", 1, "--images", tmp_path, "-o", tmp_path / "out")
+    arguments = (
+        "cosim",
+        program,
+        "--model",
+        model,
+        "--random",
+        1,
+        "--images",
+        tmp_path,
+        "-o",
+        tmp_path / "out",
+    )
     assert "weights.mem" in error_of(capsys, *arguments)
 
 
@@ -125,7 +161,9 @@ def test_a_report_of_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_an_output_that_is_a_file(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    assert "cannot be made the output folder" in error_of(capsys, "compile", model, "--core", "tiny", "-o", tmp_path / "file")
+    assert "cannot be made the output folder" in error_of(
+        capsys, "compile", model, "--core", "tiny", "-o", tmp_path / "file"
+    )
 
 
 def test_a_checkpoint_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,7 +82,9 @@ def load(config: CoreConfig, target: LoadTarget, row: int, words: list[int]) -> 
             await axi_write(ctx, dut, Register.LOAD_DATA, word)
         await ctx.tick().repeat(3)
 
-    port = {LoadTarget.PROGRAM: dut.program, LoadTarget.WEIGHTS: dut.weights, LoadTarget.TABLES: dut.tables}[target]
+    port = {LoadTarget.PROGRAM: dut.program, LoadTarget.WEIGHTS: dut.weights, LoadTarget.TABLES: dut.tables}[
+        target
+    ]
     return simulate(dut, bench, port)
 
 

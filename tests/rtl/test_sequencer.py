@@ -36,7 +36,9 @@ def run_sequencer(program: list[int], unit_cycles: list[int], topk_request: int,
                 await ctx.tick()
                 assert ctx.get(dut.starts) == 0
             ctx.set(dut.dones, starts)
-            _, _, enable, row, value = await ctx.tick().sample(dut.counter.en, dut.counter.addr, dut.counter.data)
+            _, _, enable, row, value = await ctx.tick().sample(
+                dut.counter.en, dut.counter.addr, dut.counter.data
+            )
             assert enable
             seen["counters"][row] = value
             ctx.set(dut.dones, 0)
@@ -63,7 +65,9 @@ def run_sequencer(program: list[int], unit_cycles: list[int], topk_request: int,
 
 def make_program() -> list[int]:
     ops = [Op.LAYER, Op.SELECT, Op.GATE, Op.ATTEND, Op.POOL]
-    return [encode(op, "test", **({"tokens": 9} if op is Op.SELECT else {})) for op in ops] + [encode(Op.END, "test")]
+    return [encode(op, "test", **({"tokens": 9} if op is Op.SELECT else {})) for op in ops] + [
+        encode(Op.END, "test")
+    ]
 
 
 def test_units_run_in_program_order_and_are_counted() -> None:
@@ -81,7 +85,9 @@ def test_a_background_unit_postpones_the_next_start() -> None:
     assert seen["cycles"] == 5 * 3 + 6 * FETCH_CYCLES + 4 * (wait + 1 - FETCH_CYCLES)
 
 
-@pytest.mark.parametrize(("request_k", "expected", "clamped"), [(0, 1, 1), (1, 1, 0), (9, 9, 0), (10, 9, 1), (999, 9, 1)])
+@pytest.mark.parametrize(
+    ("request_k", "expected", "clamped"), [(0, 1, 1), (1, 1, 0), (9, 9, 0), (10, 9, 1), (999, 9, 1)]
+)
 def test_k_is_limited_to_the_tokens(request_k: int, expected: int, clamped: int) -> None:
     seen = run_sequencer(make_program(), [3] * 5, topk_request=request_k)
     assert (seen["topk"], seen["clamped"]) == (expected, clamped)
