@@ -1,17 +1,13 @@
-"""cocotb on Verilator: the core behind its host port, and one stream, as a user's bench would drive them."""
+"""cocotb on Verilator: the core behind its host port, as a user's bench would drive it."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from amaranth.back import verilog
 from cocotb_tools.runner import get_results, get_runner
 
-from sparta_hw.config import NAMED_CONFIGS
 from sparta_rtl.generate import core_verilog
-from sparta_rtl.results import ResultPort
 from sparta_sim.cache import cache_dir, content_key
 from sparta_sim.verilator import make_flags, verilator_bin
 
@@ -60,11 +56,3 @@ def test_core(case, images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sta
     text = core_verilog(case.program.config)
     tests = run_bench(monkeypatch, tmp_path, text, "sparta_core", "bench_core", BENCH_STALL=stall, **images)
     assert tests == 4
-
-
-@pytest.mark.parametrize("stall", [0, 0.6])
-def test_result_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stall: float) -> None:
-    port = ResultPort(replace(NAMED_CONFIGS["tiny"], lanes=4, sum_bits=28))
-    text = verilog.convert(port, name="result_port", emit_src=False)
-    tests = run_bench(monkeypatch, tmp_path, text, "result_port", "bench_results", BENCH_STALL=stall)
-    assert tests == 1

@@ -27,6 +27,8 @@ _SCRIPT = (
     # No memory of the core is read and written at one address in one cycle, so the result of that is free
     # (sparta_rtl/memory.py); yosys would build a forwarding path around each block RAM.
     "setparam -set RD_COLLISION_X_MASK 1'1 t:$mem_v2 r:RD_CLK_ENABLE=1'1 %i r:WR_PORTS=1 %i",
+    # Wires that only carry a name make every later clean-up of a whole core four times as long.
+    "opt_clean -purge",
     f"{_SYNTH} -run map_ram: -json {{top}}.json",
     "tee -q -o {top}.stat.json stat -json",
 )
