@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sparta_hw.commands.options import add_output, make_output, positive
+from sparta_hw.commands.options import add_output, make_output, one_thread, positive
 
 NAME = "export"
 HELP = "trained network to ONNX and test vectors"
@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> None:
     from sparta_quant.evaluate import evaluate
     from sparta_quant.export import export_onnx, export_vectors
 
+    one_thread()
     network, measured = load_checkpoint(options.network)
     folder = make_output(options.output)
     model = folder / "model.onnx"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sparta_hw.errors import InputFileError
 
-__all__ = ["add_output", "add_samples", "make_output", "positive"]
+__all__ = ["add_output", "add_samples", "make_output", "one_thread", "positive"]
 
 
 def positive(text: str) -> int:
@@ -51,3 +51,10 @@ def make_output(folder: Path) -> Path:
     except OSError as error:
         raise InputFileError(f"{folder}: cannot be made the output folder: {error.strerror}") from error
     return folder
+
+
+def one_thread() -> None:
+    """Keep PyTorch to one thread: on a busy machine with few cores, two were measured up to 20 times slower."""
+    import torch
+
+    torch.set_num_threads(1)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from sparta_hw.commands.options import add_output, make_output, positive
+from sparta_hw.commands.options import add_output, make_output, one_thread, positive
 
 NAME = "train"
 HELP = "quantisation-aware training of the digits network"
@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> None:
     from sparta_quant.config import DIGITS
     from sparta_quant.train import NETWORK_FILE, TrainSettings, train
 
+    one_thread()
     names = ("epochs", "finetune_epochs", "seed")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     folder = make_output(options.output)
