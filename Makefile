@@ -41,10 +41,12 @@ $(OUT)/core.v: $(OUT)/program.bin $(GENERATOR)
 	$(RUN)/sparta-hw rtl $(OUT)/program.bin -o $(OUT)
 
 $(OUT)/cosim.json: $(OUT)/core.v $(OUT)/training.json $(MEASURE)
-	$(RUN)/sparta-hw cosim $(OUT)/program.bin --verilog $(OUT)/core.v --model $(OUT)/model.onnx --vectors $(OUT)/vectors/*.npz -o $(OUT)
+	$(RUN)/sparta-hw cosim $(OUT)/program.bin --verilog $(OUT)/core.v --images $(OUT) \
+		--model $(OUT)/model.onnx --vectors $(OUT)/vectors/*.npz -o $(OUT)
 
 $(OUT)/estimate.json: $(OUT)/program.bin $(OUT)/training.json $(MEASURE)
-	$(RUN)/sparta-hw estimate $(OUT)/program.bin --model $(OUT)/model.onnx --vectors $(OUT)/vectors/*.npz -o $(OUT)
+	$(RUN)/sparta-hw estimate $(OUT)/program.bin \
+		--model $(OUT)/model.onnx --vectors $(OUT)/vectors/*.npz -o $(OUT)
 
 train: $(SETUP) ## train the default network again, into build/train
 	$(RUN)/sparta-hw train -o build/train

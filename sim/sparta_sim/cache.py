@@ -1,5 +1,6 @@
 """A folder of build results, each named after the content of everything it was built from."""
 
+import fcntl
 import hashlib
 import os
 import tempfile
@@ -30,11 +31,14 @@ def build_once(target: Path, build: Callable[[Path], Path]) -> Path:
     """``target``, made by ``build`` unless it is there.
 
     ``build(folder)`` works in a temporary folder and returns the file it made, which is renamed into place in
-    one step: concurrent builds and interrupted ones never leave half a file.
+    one step: an interrupted build leaves no half a file. A second process that wants the same waits for the first.
     """
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=target.parent) as folder:
-        os.replace(build(Path(folder)), target)
+    with open(target.with_name(f"{target.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            with tempfile.TemporaryDirectory(prefix="build-", dir=target.parent) as folder:
+                os.replace(build(Path(folder)), target)
     return target
