@@ -132,7 +132,7 @@ NAMED_CONFIGS = {
             max_topk=16,
             max_features=16,
             spike_lines=1024,
-            weight_rows=1024,
+            weight_rows=2048,
         ),
     )
 }

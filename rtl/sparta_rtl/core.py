@@ -63,7 +63,9 @@ class Core(wiring.Component):
         m.submodules.cycle_counters = cycle_counters = BlockRam(config.layers, 32)
         m.submodules.entry_counters = entry_counters = BlockRam(config.layers, 32)
 
-        abortable = ResetInserter(self._host.abort)
+        aborted = Signal()
+        m.d.sync += aborted.eq(self._host.abort)
+        abortable = ResetInserter(aborted)
         self._sequencer = Sequencer(config)
         self._array, self._cues, self._select = NeuronArray(config), CueUnit(config), SelectUnit(config)
         self._gate, self._pool, self._attention = GateUnit(config), PoolUnit(config), AttentionUnit(config)
@@ -182,18 +184,15 @@ class Core(wiring.Component):
 
     def _attention_results(self, m: Module, abortable: ResetInserter) -> None:
         attend = Signal(descriptor_layout(Op.ATTEND))
-        sums = self._pool.i
-        m.submodules.attention_slice = abortable(
-            attention_slice := StreamSlice(self._attention.o.payload.shape())
-        )
-        connect(m, self._attention.o, attention_slice.i)
-        o = attention_slice.o
+        o = self._attention.o
+        m.submodules.attention_slice = abortable(sums := StreamSlice(self._pool.i.payload.shape()))
+        connect(m, sums.o, self._pool.i)
         m.d.comb += [
             attend.eq(self._sequencer.descriptor),
-            sums.valid.eq(o.valid),
-            sums.payload.feature.eq(o.payload.feature),
-            sums.payload.value.eq(o.payload.value << attend.pool_shift),
-            o.ready.eq(sums.ready),
+            sums.i.valid.eq(o.valid),
+            sums.i.payload.feature.eq(o.payload.feature),
+            sums.i.payload.value.eq(o.payload.value << attend.pool_shift),
+            o.ready.eq(sums.i.ready),
         ]
 
     def _spike_memory(self, m: Module) -> None:

@@ -97,7 +97,9 @@ class CueUnit(wiring.Component):
             m.d.sync += [
                 token.eq(item.position),
                 first_tile.eq(item.first_tile),
-                real_lanes.eq(Mux(missing > 0, config.lanes - missing, config.lanes)),
+                real_lanes.eq(
+                    Mux(missing > 0, Mux(missing < config.lanes, config.lanes - missing, 0), config.lanes)
+                ),
             ]
 
         words = self._words(m, load)

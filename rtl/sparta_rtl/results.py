@@ -18,7 +18,7 @@ class ResultPort(wiring.Component):
     i : In(stream.Signature(value_item_layout(config)))
         P logits of one tile. Accepted while nothing waits to be sent.
     outputs : In(14)
-        Logits of the whole network; the last of them is sent with bit 32 set.
+        Logits of the whole network, sampled with each item; the last of them is sent with bit 32 set.
     o : Out(stream.Signature(33))
     idle : Out(1)
         Nothing waits to be sent.
@@ -41,17 +41,19 @@ class ResultPort(wiring.Component):
         item = Signal(value_item_layout(self._config))
         lane = Signal(range(lanes))
         output = Signal(unsigned(14))
+        outputs = Signal.like(self.outputs)
         last = Signal()
         m.d.comb += [
             self.idle.eq(~self.o.valid),
             self.i.ready.eq(self.idle),
-            last.eq(output == self.outputs - 1),
+            last.eq(output == outputs - 1),
             self.o.payload[:32].eq(item.values[lane]),
             self.o.payload[32].eq(last),
         ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 item.eq(self.i.payload),
+                outputs.eq(self.outputs),
                 lane.eq(0),
                 output.eq(self.i.payload.tile * lanes),
                 self.o.valid.eq(1),

@@ -21,7 +21,7 @@ from sparta_sim.energy import EnergyEstimate, estimate_energy
 from sparta_sim.energy.figures import FIGURES
 from sparta_sim.synthesis import Resources
 
-__all__ = ["fit_square", "measure_cosim", "measure_estimate", "synthesis_section"]
+__all__ = ["check_interpreter", "fit_square", "measure_cosim", "measure_estimate", "synthesis_section"]
 
 ATTENTION_POINTS = 6
 
@@ -51,7 +51,7 @@ def measure_cosim(
     levels = []
     with tqdm(total=sum(len(run.input) for run in runs), desc="co-simulation", unit="sample") as bar:
         for run in runs:
-            _check_interpreter(graph, run)
+            check_interpreter(graph, run)
             result = run_cosim(
                 program,
                 run.input,
@@ -207,8 +207,14 @@ def _estimate_level(
     }
 
 
-def _check_interpreter(graph: Graph, run: Vectors) -> None:
-    """Vectors (PyTorch's, if they were exported) against the interpreter: a second, independent statement."""
+def check_interpreter(graph: Graph, run: Vectors) -> None:
+    """Vectors (PyTorch's, if they were exported) against the interpreter: a second, independent statement.
+
+    Raises
+    ------
+    MismatchError
+        Names K, sample, layer, index and both values.
+    """
     for name, values in interpret(graph, run.input, run.k).items():
         if name not in run.tensors or np.array_equal(values, run.tensors[name]):
             continue

@@ -47,7 +47,7 @@ def test_compile_and_cosimulate(folder: Path, seed: int) -> None:
     assert main([*arguments, "--random", "2", "--seed", str(seed), *ks]) == 0
     runs = json.loads((place / "cosim.json").read_text())["runs"]
     assert [run["mismatches"] for run in runs] == [0] * len(runs)
-    assert all(run["compared_values"] > 0 for run in runs)
+    assert all(run["elements_compared"] > 0 for run in runs)
     assert main([*arguments, "--vectors", str(place / "vectors.npz")]) == 0
     assert main([*arguments, "--vectors", str(place / "vectors.npz"), "--stalls", "0.4"]) == 0
 
@@ -98,5 +98,5 @@ def test_altered_interpreter_vectors_are_reported(folder: Path) -> None:
     vectors = load_vectors(folder / "1" / "vectors.npz")
     score = vectors.tensors["score"].copy()
     score[0, 0] += 1
-    with pytest.raises(MismatchError, match=r"sample 0, layer score, index \(0,\)"):
+    with pytest.raises(MismatchError, match=r"sample 0, layer score, index \(0,\): the vectors have"):
         check_interpreter(graph, replace(vectors, tensors={**vectors.tensors, "score": score}))

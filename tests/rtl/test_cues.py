@@ -35,9 +35,9 @@ def reference(spikes: IntArray) -> IntArray:
 
 
 def items(config: CoreConfig, spikes: IntArray) -> list[dict[str, int]]:
-    """Items in the neuron array's order: tile, position, group."""
+    """Items in the neuron array's order: tile, position, group; the last tile is padding, as where L > P."""
     tokens, channels, steps = spikes.shape
-    tiles, groups = -(-channels // config.lanes), config.groups(steps)
+    tiles, groups = -(-channels // config.lanes) + 1, config.groups(steps)
     padded = np.zeros((tokens, tiles * config.lanes, groups * config.steps), int)
     padded[:, :channels, :steps] = spikes
     return [

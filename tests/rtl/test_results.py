@@ -26,6 +26,7 @@ def test_every_logit_once_and_the_last_is_marked(outputs: int, stall: float) -> 
             ctx.set(dut.i.valid, 1)
             await ctx.tick().until(dut.i.ready)
             ctx.set(dut.i.valid, 0)
+        ctx.set(dut.outputs, 0)
 
     async def consumer(ctx):
         while len(received) < outputs:
