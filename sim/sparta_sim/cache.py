@@ -36,7 +36,7 @@ def build_once(target: Path, build: Callable[[Path], Path]) -> Path:
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target.with_name(f"{target.name}.lock"), "w") as lock:
+    with open(Path(tempfile.gettempdir(), f"sparta_hw-{content_key([str(target)])}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():
             with tempfile.TemporaryDirectory(prefix="build-", dir=target.parent) as folder:

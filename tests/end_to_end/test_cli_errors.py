@@ -65,7 +65,7 @@ def test_a_network_larger_than_the_core(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = tmp_path / "small.json"
-    small.write_text(NAMED_CONFIGS["tiny"].to_json().replace('"weight_rows": 1024', '"weight_rows": 8'))
+    small.write_text(NAMED_CONFIGS["tiny"].to_json().replace('"weight_rows": 2048', '"weight_rows": 8'))
     message = error_of(capsys, "compile", model, "--core", small, "-o", tmp_path / "out")
     assert "weight_rows" in message
     assert "8" in message

@@ -168,7 +168,7 @@ def test_a_clamped_k_is_refused(case, simulation) -> None:
 
 @pytest.mark.slow
 def test_verilog_of_another_core_is_refused(case) -> None:
-    other = replace(case.program.config, weight_rows=2048)
+    other = replace(case.program.config, weight_rows=512)
     from sparta_rtl.generate import core_verilog
 
     with pytest.raises(ConfigError, match="generate the Verilog again"):
