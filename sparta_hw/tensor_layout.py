@@ -113,7 +113,8 @@ class TensorLayout:
         lines = bits.reshape(-1, config.line, self.groups, config.steps).transpose(0, 2, 1, 3)
         flat = lines.reshape(self.lines, config.line * config.steps)
         padded = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 32)))
-        return np.packbits(padded, axis=1, bitorder="little").view("<u4").astype(np.uint32)
+        packed = np.ascontiguousarray(np.packbits(padded, axis=1, bitorder="little"))
+        return packed.view("<u4").astype(np.uint32)
 
     def unpack(self, lines: NDArray[np.uint32], config: CoreConfig) -> IntArray:
         """The tensor's integers out of its lines, the inverse of :meth:`pack`; padding is ignored."""

@@ -1,12 +1,14 @@
 """ONNX files that the project did not train, all the way to a bit-exact co-simulation on one core."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sparta_hw.cli import main
+from sparta_hw.config import NAMED_CONFIGS
 from sparta_hw.errors import MismatchError
 from sparta_hw.onnx_import import import_model
 from sparta_hw.program import Program
@@ -52,6 +54,23 @@ def test_compile_and_cosimulate(folder: Path, seed: int) -> None:
     assert main([*arguments, "--vectors", str(place / "vectors.npz"), "--stalls", "0.4"]) == 0
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [{"lanes": 8, "steps": 1, "line": 16}, {"lanes": 2, "steps": 3, "line": 8}],
+    ids=["one step at a time", "two lanes, three steps"],
+)
+def test_cores_of_other_shapes(folder: Path, tmp_path: Path, shape: dict[str, int]) -> None:
+    core = tmp_path / "core.json"
+    config = replace(NAMED_CONFIGS[CORE], name="other", weight_rows=4096, spike_lines=8192, **shape)
+    core.write_text(config.to_json())
+    for seed in (1, 4, 7, 8, 10):
+        place, model = folder / str(seed), str(folder / str(seed) / "model.onnx")
+        assert main(["compile", model, "--core", str(core), "-o", str(tmp_path)]) == 0
+        program = str(tmp_path / "program.bin")
+        vectors = ["--vectors", str(place / "vectors.npz")]
+        assert main(["cosim", program, "--model", model, *vectors, "-o", str(tmp_path)]) == 0
+
+
 @pytest.mark.parametrize("seed", range(NETWORKS))
 def test_onnx_runtime_agrees_with_the_interpreter(folder: Path, seed: int) -> None:
     from sparta_hw.interpreter import run
@@ -90,8 +109,6 @@ def test_one_flipped_weight_bit_is_reported(folder: Path, capsys: pytest.Capture
 
 
 def test_altered_interpreter_vectors_are_reported(folder: Path) -> None:
-    from dataclasses import replace
-
     from sparta_sim.measure import check_interpreter
 
     graph = import_model(folder / "1" / "model.onnx")
