@@ -46,7 +46,7 @@ class Ratio:
 
 
 def cycle_ratios(program: Program, config: CoreConfig, samples: list[dict], k: int) -> Iterator[Ratio]:
-    """Each unit's cycles against what its work alone would take (ARCHITECTURE.md, "Limits")."""
+    """Each unit's cycles against what its work alone would take: active entries, tokens, multiplications."""
     predictions = [predict(program, tensors, k) for tensors in samples]
     mean = np.mean([one.layer_cycles for one in predictions], axis=0)
     entries = np.mean([one.layer_entries for one in predictions], axis=0)
