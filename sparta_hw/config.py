@@ -81,7 +81,7 @@ class CoreConfig:
             "steps": (1, 32),
             "max_steps": (1, 32),
             "max_tokens": (2, 1024),
-            "max_topk": (2, self.max_tokens),
+            "max_topk": (1, self.max_tokens),
             "max_features": (1, 4096),
             "spike_lines": (2, 1 << 16),
             "weight_rows": (2, 1 << 20),
