@@ -60,7 +60,8 @@ def image_events(
 
     Each pixel remembers the intensity of its last event. In a step it emits an on event when its intensity is
     above the memory by ``threshold`` or more, an off event when it is below by as much, and remembers the new
-    intensity (N-MNIST style saccades; the pixel model is that of Lichtsteiner et al. 2008 on a linear scale).
+    intensity (N-MNIST style saccades; the pixel model is that of the 128x128 temporal contrast sensor, JSSC 2008,
+    on a linear scale).
     All positions are multiples of 1/8 pixel, so that intensities are exact and events the same everywhere.
 
     Parameters

@@ -1,6 +1,6 @@
 """Energy of single operations and memory accesses in 45 nm CMOS at 0.9 V, with the rules between the figures.
 
-All of it is from literature, none measured here: M. Horowitz, "Computing's energy problem (and what we can do
+All of it is from literature, none measured here: "Computing's energy problem (and what we can do
 about it)", ISSCC 2014, pages 10-14, figure 1.1.9.
 """
 
@@ -9,7 +9,7 @@ from math import log
 
 __all__ = ["FIGURES", "Figure", "access_pj", "adder_pj", "multiplier_pj"]
 
-HOROWITZ = "Horowitz, ISSCC 2014, fig. 1.1.9 (45 nm, 0.9 V)"
+KEYNOTE = "Computing's energy problem, ISSCC 2014, fig. 1.1.9 (45 nm, 0.9 V)"
 SNN_HABIT = "fp32 figure of the same source, as spiking network papers use it"
 
 
@@ -23,15 +23,15 @@ class Figure:
 
 
 FIGURES = {
-    "add_int8": Figure(0.03, "pJ", HOROWITZ),
-    "add_int32": Figure(0.1, "pJ", HOROWITZ),
-    "mult_int8": Figure(0.2, "pJ", HOROWITZ),
-    "mult_int32": Figure(3.1, "pJ", HOROWITZ),
-    "sram_64bit_8KB": Figure(10.0, "pJ", HOROWITZ),
-    "sram_64bit_32KB": Figure(20.0, "pJ", HOROWITZ),
-    "sram_64bit_1MB": Figure(100.0, "pJ", HOROWITZ),
-    "dram_64bit_low": Figure(1300.0, "pJ", HOROWITZ),
-    "dram_64bit_high": Figure(2600.0, "pJ", HOROWITZ),
+    "add_int8": Figure(0.03, "pJ", KEYNOTE),
+    "add_int32": Figure(0.1, "pJ", KEYNOTE),
+    "mult_int8": Figure(0.2, "pJ", KEYNOTE),
+    "mult_int32": Figure(3.1, "pJ", KEYNOTE),
+    "sram_64bit_8KB": Figure(10.0, "pJ", KEYNOTE),
+    "sram_64bit_32KB": Figure(20.0, "pJ", KEYNOTE),
+    "sram_64bit_1MB": Figure(100.0, "pJ", KEYNOTE),
+    "dram_64bit_low": Figure(1300.0, "pJ", KEYNOTE),
+    "dram_64bit_high": Figure(2600.0, "pJ", KEYNOTE),
     "legacy_ac_fp32": Figure(0.9, "pJ", SNN_HABIT),
     "legacy_mac_fp32": Figure(4.6, "pJ", SNN_HABIT),
 }

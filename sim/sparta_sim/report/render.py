@@ -146,8 +146,8 @@ def _energy(part: Section) -> Iterator[str]:
     yield from ("## Energy", "")
     yield (
         "Modelled: operations and memory accesses counted from each sample's spikes, times the 45 nm figures"
-        " of Horowitz, ISSCC 2014. Clock tree, control, leakage and input/output are not in it. nJ an"
-        " inference."
+        " of the ISSCC 2014 keynote on computing's energy problem. Clock tree, control, leakage and"
+        " input/output are not in it. nJ an inference."
     )
     yield ""
     runs = part["runs"]
