@@ -16,7 +16,7 @@ import torch
 
 from sparta_hw.config import CoreConfig, load_config
 from sparta_hw.descriptor import Op, decode
-from sparta_hw.files import write_atomic
+from sparta_hw.files import write_text
 from sparta_hw.interpreter import run as interpret
 from sparta_hw.onnx_import import import_model
 from sparta_hw.passes import compile_model
@@ -125,7 +125,7 @@ def main() -> None:
         )
     print(f"simulated clock cycles a second: {cycles / limit:,.0f}")
     content = [asdict(one) | {"ratio": one.ratio} for one in ratios]
-    write_atomic(options.output / "bench.json", (json.dumps(content, indent=2) + "\n").encode())
+    write_text(options.output / "bench.json", json.dumps(content, indent=2) + "\n")
     print(options.output / "bench.json")
 
 

@@ -95,6 +95,11 @@ class CoreConfig:
                 raise ConfigError(f"core {self.name!r}: {field} must be {low} to {high}, not {value}")
 
     @property
+    def segments(self) -> int:
+        """Parts of a spike memory line that are written alone: P entries each."""
+        return self.line // self.lanes
+
+    @property
     def header_rows(self) -> int:
         """Weight rows before a tile's weights: its biases, thresholds and leaks, 8 bits a row."""
         return (self.bias_bits + self.membrane_bits + self.tau_bits) // self.weight_bits

@@ -11,7 +11,7 @@ from onnx import helper
 from sparta_hw.errors import MismatchError
 from sparta_hw.vectors import Vectors
 
-__all__ = ["check_against_runtime", "run_onnx"]
+__all__ = ["check_against_runtime", "run_onnx", "runtime_integers"]
 
 
 def run_onnx(
@@ -54,6 +54,25 @@ def run_onnx(
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
+def runtime_integers(
+    path: str | Path, spikes: NDArray[np.uint8], fracs: Mapping[str, int], k: int | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Tensors as :func:`run_onnx` computes them, times ``2**frac``, sample first.
+
+    Parameters
+    ----------
+    path, spikes, k
+        See :func:`run_onnx`.
+    fracs : mapping of str to int
+        Fractional bits of each tensor to return.
+    """
+    computed = run_onnx(path, spikes, k, fracs)
+    scaled = {name: computed[name].astype(np.float64) * 2.0**frac for name, frac in fracs.items()}
+    return {
+        name: values.swapaxes(0, 1) if name.startswith("stem.") else values for name, values in scaled.items()
+    }
+
+
 def check_against_runtime(path: str | Path, fracs: Mapping[str, int], vectors: Vectors) -> int:
     """Compare tensors of PyTorch, as integers, with ONNX Runtime, bit for bit.
 
@@ -76,11 +95,8 @@ def check_against_runtime(path: str | Path, fracs: Mapping[str, int], vectors: V
     MismatchError
         Names the first tensor, index, expected and actual value.
     """
-    computed = run_onnx(path, vectors.input, vectors.k, fracs)
-    for name, frac in fracs.items():
+    for name, got in runtime_integers(path, vectors.input, fracs, vectors.k).items():
         want = vectors.tensors[name].astype(np.float64)
-        got = computed[name].astype(np.float64) * 2.0**frac
-        got = got.swapaxes(0, 1) if name.startswith("stem.") else got
         if want.shape != got.shape or not np.array_equal(want, got):
             at = tuple(int(i) for i in np.argwhere(want != got)[0]) if want.shape == got.shape else ()
             raise MismatchError(

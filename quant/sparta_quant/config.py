@@ -6,11 +6,9 @@ from typing import Any, Literal
 from sparta_hw.config import CoreConfig
 from sparta_hw.errors import ConfigError
 from sparta_hw.numerics import FixedPoint
+from sparta_hw.sparsity import SPARSITY_LEVELS, topk_of
 
-__all__ = ["DIGITS", "SPARSITY_LEVELS", "SpartaConfig", "StemLayer"]
-
-SPARSITY_LEVELS = (0.0, 0.25, 0.5, 0.654, 0.75)
-"""Token sparsities a network is trained for: none, the fixed policies and the average of the paper."""
+__all__ = ["DIGITS", "SpartaConfig", "StemLayer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +127,8 @@ class SpartaConfig:
 
     @property
     def k_levels(self) -> tuple[int, ...]:
-        """K of each of :data:`SPARSITY_LEVELS`, at least 1."""
-        return tuple(max(1, round(self.tokens * (1 - sparsity))) for sparsity in SPARSITY_LEVELS)
+        """K of each of :data:`~sparta_hw.sparsity.SPARSITY_LEVELS`."""
+        return tuple(topk_of(self.tokens, percent) for percent in SPARSITY_LEVELS)
 
     @property
     def membrane(self) -> FixedPoint:

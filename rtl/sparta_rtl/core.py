@@ -22,7 +22,16 @@ from sparta_rtl.sequencer import UNIT_OPS, Sequencer
 from sparta_rtl.stream_slice import StreamSlice
 from sparta_rtl.trace import TraceSignature
 
-__all__ = ["Core"]
+__all__ = ["Core", "host_members"]
+
+
+def host_members() -> dict[str, wiring.Member]:
+    """What a host sees of a core: registers, input spikes, results (docs/host.md)."""
+    return {
+        "axil": In(AxiLite()),
+        "spikes": In(stream.Signature(32)),
+        "results": Out(stream.Signature(unsigned(33))),
+    }
 
 
 class Core(wiring.Component):
@@ -40,9 +49,7 @@ class Core(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "axil": In(AxiLite()),
-                "spikes": In(stream.Signature(32)),
-                "results": Out(stream.Signature(unsigned(33))),
+                **host_members(),
                 "trace": Out(TraceSignature(config)),
             }
         )
@@ -50,7 +57,7 @@ class Core(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        segments = config.line // config.lanes
+        segments = config.segments
 
         m.submodules.host = self._host = HostPort(config)
         m.submodules.spike_memory = self._spikes = BlockRam(
@@ -205,7 +212,7 @@ class Core(wiring.Component):
             m.d.comb += [read.en.eq(1), read.addr.eq(readers[1].addr)]
 
         item = self._array.o_spikes
-        segments = config.line // config.lanes
+        segments = config.segments
         m.d.comb += [
             write.addr.eq(item.payload.line),
             write.data.eq(Signal.cast(item.payload.words).replicate(segments)),

@@ -70,7 +70,7 @@ class GateUnit(wiring.Component):
                 "done": Out(1),
                 "layer": In(descriptor_layout(Op.GATE)),
                 "spikes": Out(ReadPort(config.spike_lines, width)),
-                "write": Out(WritePort(config.spike_lines, width, config.line // config.lanes)),
+                "write": Out(WritePort(config.spike_lines, width, config.segments)),
                 "selected": In(config.max_tokens),
                 "pool": Out(WritePort(pool_depth(config), config.pool_bits)),
             }

@@ -102,7 +102,7 @@ class HostPort(wiring.Component):
                 "program": Out(WritePort(config.layers * DESCRIPTOR_WORDS, 32)),
                 "weights": Out(WritePort(config.weight_rows, config.lanes * config.weight_bits)),
                 "tables": Out(WritePort(config.silent_cue + 1, TABLE_BITS)),
-                "line": Out(WritePort(config.spike_lines, line_bits, config.line // config.lanes)),
+                "line": Out(WritePort(config.spike_lines, line_bits, config.segments)),
                 "start": Out(1),
                 "abort": Out(1),
                 "busy": In(1),

@@ -26,7 +26,7 @@ def spike_item_layout(config: CoreConfig) -> data.StructLayout:
     return data.StructLayout(
         {
             "line": unsigned(16),
-            "segment": range(max(config.line // config.lanes, 2)),
+            "segment": range(max(config.segments, 2)),
             "position": unsigned(24),
             "tile": unsigned(10),
             "first_tile": 1,

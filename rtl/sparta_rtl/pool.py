@@ -71,9 +71,7 @@ class PoolUnit(wiring.Component):
                 "start": In(1),
                 "done": Out(1),
                 "layer": In(descriptor_layout(Op.POOL)),
-                "write": Out(
-                    WritePort(config.spike_lines, config.line * config.steps, config.line // config.lanes)
-                ),
+                "write": Out(WritePort(config.spike_lines, config.line * config.steps, config.segments)),
             }
         )
 

@@ -1,12 +1,11 @@
 """The core as it goes onto a chip: host port and streams only."""
 
-from amaranth.hdl import Module, unsigned
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import connect, flipped
 
 from sparta_hw.config import CoreConfig
-from sparta_rtl.core import Core
-from sparta_rtl.host import AxiLite
+from sparta_rtl.core import Core, host_members
 
 __all__ = ["Top"]
 
@@ -23,13 +22,7 @@ class Top(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__(
-            {
-                "axil": In(AxiLite()),
-                "spikes": In(stream.Signature(32)),
-                "results": Out(stream.Signature(unsigned(33))),
-            }
-        )
+        super().__init__(host_members())
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

@@ -19,9 +19,7 @@ class TraceSignature(wiring.Signature):
             {
                 "layer": Out(8),
                 "layer_busy": Out(1),
-                "spikes": Out(
-                    event(line=16, mask=config.line // config.lanes, data=config.line * config.steps)
-                ),
+                "spikes": Out(event(line=16, mask=config.segments, data=config.line * config.steps)),
                 "values": Out(event(destination=3, row=16, data=config.lanes * config.token_bits)),
                 "score": Out(event(token=16, value=16)),
                 "select": Out(event(rank=16, token=16)),

@@ -17,18 +17,10 @@ from sparta_sim.simulation import DEFAULT_MAX_CYCLES, CoreSimulation, Inferences
 from sparta_sim.tensor_map import Produced, produced_tensors
 from sparta_sim.trace import Trace, Traced, trace_tensor
 
-__all__ = ["SPARSITY_LEVELS", "CosimResult", "ProgramSimulation", "run_cosim", "topk_of"]
-
-SPARSITY_LEVELS = (0.0, 25.0, 50.0, 65.4, 75.0)
-"""Token sparsities in percent that reports cover (paper Table 3, and dense attention)."""
+__all__ = ["CosimResult", "ProgramSimulation", "run_cosim"]
 
 BATCH = 64
 """Samples of one call into the simulator: bounds the memory that trace events take."""
-
-
-def topk_of(tokens: int, sparsity_percent: float) -> int:
-    """K of a token sparsity: ``max(1, round(N * (1 - s)))`` (paper Table 3)."""
-    return max(1, round(tokens * (1 - sparsity_percent / 100)))
 
 
 class ProgramSimulation(CoreSimulation):

@@ -127,7 +127,7 @@ def _signed(values: Records, bits: int) -> IntArray:
 def _lines(trace: Trace, layout: TensorLayout, descriptor: int) -> Traced:
     """Rebuild the tensor's lines segment by segment, and in a second image mark what was written."""
     config = trace.config
-    segments, width = config.line // config.lanes, config.line * config.steps
+    segments, width = config.segments, config.line * config.steps
     records = trace.select(Event.SPIKES, descriptor)
     line = records[:, 3].astype(np.int64) - layout.base
     inside = (line >= 0) & (line < layout.lines)

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write program.bin, program.txt, graph.txt, core.json and the memory images."""
     from sparta_hw.config import load_config
-    from sparta_hw.files import write_atomic
+    from sparta_hw.files import write_text
     from sparta_hw.onnx_import import import_model
     from sparta_hw.passes import compile_model
     from sparta_hw.printer import print_graph
@@ -30,9 +30,9 @@ def run(options: argparse.Namespace) -> None:
     graph = import_model(options.model)
     program = compile_model(graph, config)
     folder = make_output(options.output)
-    write_atomic(folder / "graph.txt", print_graph(graph).encode())
-    write_atomic(folder / "program.txt", program.to_text().encode())
-    write_atomic(folder / "core.json", config.to_json().encode())
+    write_text(folder / "graph.txt", print_graph(graph))
+    write_text(folder / "program.txt", program.to_text())
+    write_text(folder / "core.json", config.to_json())
     program.write_images(folder)
     program.save(folder / "program.bin")
     print(f"compiled {graph.name} for core {config.name}: {folder / 'program.bin'}, {folder / 'program.txt'}")

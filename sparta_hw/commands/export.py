@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
 
     import onnx
 
-    from sparta_hw.files import write_atomic
+    from sparta_hw.files import write_text
     from sparta_hw.vectors import load_vectors
     from sparta_hw.witness import check_against_runtime
     from sparta_quant.checkpoint import load_checkpoint
@@ -56,5 +56,5 @@ def run(options: argparse.Namespace) -> None:
         fracs = {name: network.frac(name) for name in vectors.tensors}
         compared += check_against_runtime(model, fracs, vectors)
     record = asdict(measured) | {"reproduced_accuracy": reproduced, "test_samples": len(test)}
-    write_atomic(folder / "training.json", (json.dumps(record, indent=2) + "\n").encode())
+    write_text(folder / "training.json", json.dumps(record, indent=2) + "\n")
     print(f"ONNX Runtime agrees with PyTorch bit for bit on {compared} values: {model}")

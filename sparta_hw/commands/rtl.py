@@ -17,11 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write core.v and top.v."""
     from sparta_hw.commands.program_files import config_of
-    from sparta_hw.files import write_atomic
+    from sparta_hw.files import write_text
     from sparta_rtl.generate import core_verilog, top_verilog
 
     config = config_of(options.core)
     folder = make_output(options.output)
-    write_atomic(folder / "core.v", core_verilog(config).encode())
-    write_atomic(folder / "top.v", top_verilog(config).encode())
+    write_text(folder / "core.v", core_verilog(config))
+    write_text(folder / "top.v", top_verilog(config))
     print(f"generated core {config.name}: {folder / 'core.v'}, {folder / 'top.v'}")

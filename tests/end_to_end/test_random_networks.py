@@ -13,7 +13,7 @@ from sparta_hw.errors import MismatchError
 from sparta_hw.onnx_import import import_model
 from sparta_hw.program import Program
 from sparta_hw.vectors import load_vectors
-from sparta_hw.witness import run_onnx
+from sparta_hw.witness import check_against_runtime, run_onnx
 
 pytestmark = pytest.mark.slow
 
@@ -117,3 +117,14 @@ def test_altered_interpreter_vectors_are_reported(folder: Path) -> None:
     score[0, 0] += 1
     with pytest.raises(MismatchError, match=r"sample 0, layer score, index \(0,\): the vectors have"):
         check_interpreter(graph, replace(vectors, tensors={**vectors.tensors, "score": score}))
+
+
+def test_vectors_that_onnx_runtime_contradicts_are_reported(folder: Path) -> None:
+    vectors = load_vectors(folder / "1" / "vectors.npz")
+    index = vectors.tensors["index"].copy()
+    index[0, 0] += 1
+    altered = replace(vectors, tensors={"index": index})
+    with pytest.raises(
+        MismatchError, match=r"ONNX Runtime disagrees with PyTorch .* in tensor index, index \(0, 0\)"
+    ):
+        check_against_runtime(folder / "1" / "model.onnx", {"index": 0}, altered)

@@ -108,7 +108,7 @@ def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[l
                 items.append(
                     {
                         "line": fields["out_base"] + first // config.line * fields["groups"] + g,
-                        "segment": first // config.lanes % (config.line // config.lanes),
+                        "segment": first // config.lanes % config.segments,
                         "position": position,
                         "tile": tile,
                         "first_tile": int(tile == 0),

@@ -89,7 +89,7 @@ def planes(tokens: IntArray) -> IntArray:
 def run(config: CoreConfig, cases: list[Case]) -> list[tuple[dict[int, int], list[int], int]]:
     """Written lines by address, pool sums in the order of writing and cycles of each case."""
     dut, rng, results = GateUnit(config), random.Random(1), []
-    every_segment = (1 << config.line // config.lanes) - 1
+    every_segment = (1 << config.segments) - 1
     memory: dict[int, int] = {}
 
     async def spike_memory(ctx):

@@ -46,7 +46,7 @@ def run(
 ) -> list[tuple[list[int], int, int]]:
     """Pooled features, cycles of POOL and cycles of the additions, case by case."""
     dut, rng, results = PoolUnit(config), random.Random(2), []
-    every_segment = (1 << config.line // config.lanes) - 1
+    every_segment = (1 << config.segments) - 1
     mask = (1 << config.pool_bits) - 1
 
     async def bench(ctx):

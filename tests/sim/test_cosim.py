@@ -10,8 +10,9 @@ from sparta_hw.config import NAMED_CONFIGS
 from sparta_hw.errors import ConfigError, MismatchError, SpartaError
 from sparta_hw.interpreter import run
 from sparta_hw.passes import compile_model
+from sparta_hw.sparsity import SPARSITY_LEVELS, topk_of
 from sparta_rtl.host import LoadTarget
-from sparta_sim.cosim import SPARSITY_LEVELS, CosimResult, ProgramSimulation, run_cosim, topk_of
+from sparta_sim.cosim import CosimResult, ProgramSimulation, run_cosim
 from sparta_sim.cycles.model import predict
 from sparta_sim.measure import measure_cosim
 from sparta_sim.report import write_report, write_section

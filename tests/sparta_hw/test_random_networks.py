@@ -3,18 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from sparta_hw.config import NAMED_CONFIGS
 from sparta_hw.interpreter import run
-from sparta_hw.ir import Graph, Kind
+from sparta_hw.ir import Graph
 from sparta_hw.onnx_import import import_model
 from sparta_hw.passes import compile_graph
+from sparta_hw.witness import runtime_integers
 from tests.sparta_hw.memory_machine import check
-
-pytest.importorskip("torch")
 
 SAMPLES = 6
 
@@ -34,19 +31,8 @@ def exported(seed: int, folder: Path) -> tuple[Path, dict[str, np.ndarray]]:
 
 def witnessed(path: Path, graph: Graph, spikes: np.ndarray) -> dict[str, np.ndarray]:
     """The same layers out of ONNX Runtime, as integers with the sample first."""
-    runtime = pytest.importorskip("onnxruntime")
-    model = onnx.load(path)
     values = [value for op in graph.operations for value in getattr(op, "outputs", (op.output,))]
-    grids = {value.name: value.type.frac for value in values}
-    del model.graph.output[:]
-    for value in values:
-        kind = TensorProto.INT64 if value.kind is Kind.INDEX else TensorProto.FLOAT
-        model.graph.output.append(helper.make_tensor_value_info(value.name, kind, None))
-    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    names = list(grids)
-    results = session.run(names, {graph.input.name: spikes.swapaxes(0, 1).astype(np.float32)})
-    scaled = {n: np.asarray(r, np.float64) * 2.0 ** grids[n] for n, r in zip(names, results, strict=True)}
-    return {name: values.swapaxes(0, 1) if values.ndim == 5 else values for name, values in scaled.items()}
+    return runtime_integers(path, spikes, {value.name: value.type.frac for value in values})
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -145,7 +145,7 @@ async def rows_are_loaded(dut: Any, stall: float) -> None:
 async def input_lines_wait_and_rewind(dut: Any, stall: float) -> None:
     bench = await Bench.begin(dut, stall)
     axi, config, log = _Axi(bench), bench.config, WriteLog(bench, "line")
-    words, every_segment = words_per_line(config), (1 << config.line // config.lanes) - 1
+    words, every_segment = words_per_line(config), (1 << config.segments) - 1
     for turn in range(6):
         lines = [[bench.rng.getrandbits(32) for _ in range(words)] for _ in range(bench.rng.randint(1, 9))]
         await bench.send("spikes", [word for line in lines for word in line])

@@ -49,7 +49,7 @@ class _Array:
             for position in range(fields["out_height"] * fields["out_width"])
             for group in range(fields["groups"])
         ]
-        segments, bits = config.line // config.lanes, config.lanes * config.steps
+        segments, bits = config.segments, config.lanes * config.steps
         writes = [(o.line, o.words.as_bits() << o.segment * bits, 1 << o.segment) for o in items]
         assert all(o.segment < segments for o in items)
         expect_lines(config, writes, case.target, case.expected)

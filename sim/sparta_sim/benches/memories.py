@@ -52,7 +52,7 @@ def expect_lines(
 
     A tensor may end within its last line, whose other segments are then not written.
     """
-    segments = config.line // config.lanes
+    segments = config.segments
     bits = config.lanes * config.steps
     found: dict[tuple[int, int], int] = {}
     for line, row, enable in writes:

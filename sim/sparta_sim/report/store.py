@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sparta_hw.errors import InputFileError
-from sparta_hw.files import write_atomic
+from sparta_hw.files import write_text
 from sparta_sim.report.render import render
 from sparta_sim.report.schema import SECTIONS, check_section
 
@@ -35,8 +35,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _dump(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2) + "\n").encode()
+def _dump(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
 
 
 def write_section(folder: Path, name: str, section: Mapping[str, Any]) -> Path:
@@ -50,7 +50,7 @@ def write_section(folder: Path, name: str, section: Mapping[str, Any]) -> Path:
     path = folder / f"{name}.json"
     check_section(name, section, str(path))
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    write_atomic(path, _dump({"command": command, **section}))
+    write_text(path, _dump({"command": command, **section}))
     return path
 
 
@@ -94,6 +94,6 @@ def write_report(folder: Path) -> dict[str, Any]:
         )
     commands = [section.pop("command") for section in sections.values() if "command" in section]
     report = {"schema": SCHEMA_VERSION, "versions": versions(), "commands": commands, **sections}
-    write_atomic(folder / "report.json", _dump(report))
-    write_atomic(folder / "report.md", render(report).encode())
+    write_text(folder / "report.json", _dump(report))
+    write_text(folder / "report.md", render(report))
     return report

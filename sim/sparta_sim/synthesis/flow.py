@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparta_hw.errors import SpartaError
-from sparta_hw.files import write_atomic
+from sparta_hw.files import write_text
 from sparta_sim.cache import content_key
 from sparta_sim.synthesis.parse import Resources, parse_reports
 
@@ -104,7 +104,7 @@ def synthesise(verilog: str, top: str, out_dir: Path, *, freq_mhz: int = 100, se
         A report lacks a number.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    write_atomic(out_dir / f"{top}.v", verilog.encode())
+    write_text(out_dir / f"{top}.v", verilog)
     stages = _stages(top, freq_mhz, seed)
     for number, stage in enumerate(stages, 1):
         _run_stage(stage, f"[{number}/{len(stages)}] {stage.name}", out_dir)
@@ -134,7 +134,7 @@ def _run_stage(stage: _Stage, label: str, folder: Path) -> None:
         errors = [line for line in log.read_text().splitlines() if line.startswith("ERROR")]
         reason = errors[0] if errors else f"exit status {status.returncode}"
         raise SpartaError(f"{stage.name} failed: {reason}; see {log}")
-    write_atomic(done, key.encode())
+    write_text(done, key)
     print(f"{label}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
 
 
