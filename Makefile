@@ -31,7 +31,7 @@ $(SETUP): pyproject.toml
 rtl: $(OUT)/core.v $(OUT)/cosim.json $(OUT)/estimate.json ## the main job: network to verified core, with a report
 	$(RUN)/sparta-hw report $(OUT)
 
-$(OUT)/model.onnx $(OUT)/training.json &: $(SETUP) $(CHECKPOINT) $(TRAINER) sparta_hw/onnx_ops.py
+$(OUT)/model.onnx $(OUT)/training.json &: $(SETUP) $(CHECKPOINT) $(TRAINER) $(wildcard sparta_hw/onnx_ops/*.py)
 	$(RUN)/sparta-hw export $(CHECKPOINT) --samples $(SAMPLES) -o $(OUT)
 
 $(OUT)/program.bin: $(OUT)/model.onnx $(COMPILER)

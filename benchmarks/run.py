@@ -47,7 +47,7 @@ class Ratio:
 
 def cycle_ratios(program: Program, config: CoreConfig, samples: list[dict], k: int) -> Iterator[Ratio]:
     """Each unit's cycles against what its work alone would take: active entries, tokens, multiplications."""
-    predictions = [predict(program, tensors, k) for tensors in samples]
+    predictions = [predict(program, tensors, k, k) for tensors in samples]
     mean = np.mean([one.layer_cycles for one in predictions], axis=0)
     entries = np.mean([one.layer_entries for one in predictions], axis=0)
     fields = [decode(word) for word in program.descriptors[:-1]]
@@ -56,8 +56,9 @@ def cycle_ratios(program: Program, config: CoreConfig, samples: list[dict], k: i
     yield Ratio("neuron array, all layers", sum(mean[array]), sum(entries[array]), "cycles", "exact")
     for n in array:
         yield Ratio(f"neuron array, {program.nodes[n]}", mean[n], entries[n], "cycles", "exact")
-    select, attend = ops.index(Op.SELECT), ops.index(Op.ATTEND)
-    yield Ratio(f"top-K, N = {program.tokens}, K = {k}", mean[select], program.tokens, "cycles", "exact")
+    rank, attend = ops.index(Op.RANK), ops.index(Op.ATTEND)
+    listed = program.tokens + k
+    yield Ratio(f"top-K, N = {program.tokens}, K = {k}", mean[rank], listed, "cycles", "exact")
     macs = 2 * k * k * fields[attend]["chunks"] * config.lanes
     yield Ratio(f"attention, K = {k}", mean[attend], macs / (2 * config.lanes), "cycles", "exact")
     total = float(np.mean([one.cycles for one in predictions]))

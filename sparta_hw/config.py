@@ -31,7 +31,9 @@ class CoreConfig:
     max_steps : int
         Largest T, at most 32.
     max_tokens, max_topk, max_features : int
-        Largest N, K and token width D. ``max_topk`` cells make the sorter.
+        Largest N (of the grid too), K and token width D. ``max_topk`` cells make the sorter.
+    scales : int
+        Largest number of MSP scales, 1 to 3.
     spike_lines, weight_rows, layers : int
         Depths of the spike, weight and program memories.
     """
@@ -46,6 +48,7 @@ class CoreConfig:
     max_tokens: int = 64
     max_topk: int = 64
     max_features: int = 64
+    scales: int = 3
     spike_lines: int = 1024
     weight_rows: int = 1024
     layers: int = 16
@@ -63,6 +66,15 @@ class CoreConfig:
     gain_bits = 8
     gain_frac = 6
     pool_bits = 28
+    cue_bits = 11
+    inhibition_bits = 7
+    inhibition_frac = 6
+    hidden_units = 8
+    hidden_bits = 11
+    mlp_bias_bits = 24
+    sparsity_frac = 8
+    state_bits = 26
+    state_frac = 8
     exp_bits = 12
     reciprocal_bits = 7
 
@@ -83,6 +95,7 @@ class CoreConfig:
             "max_tokens": (2, 1024),
             "max_topk": (1, self.max_tokens),
             "max_features": (1, 4096),
+            "scales": (1, 3),
             "spike_lines": (2, 1 << 16),
             "weight_rows": (2, 1 << 20),
             "layers": (2, 256),
@@ -135,9 +148,52 @@ NAMED_CONFIGS = {
             line=8,
             max_tokens=16,
             max_topk=16,
-            max_features=16,
+            max_features=32,
             spike_lines=1024,
-            weight_rows=2048,
+            weight_rows=8192,
+            layers=48,
+        ),
+        CoreConfig(
+            name="nmnist",
+            max_steps=16,
+            max_tokens=128,
+            spike_lines=4096,
+            weight_rows=8192,
+            layers=48,
+        ),
+        CoreConfig(
+            name="gesture",
+            steps=10,
+            max_steps=20,
+            max_tokens=256,
+            max_topk=256,
+            spike_lines=8192,
+            weight_rows=8192,
+            layers=64,
+        ),
+        CoreConfig(
+            name="cifar10",
+            lanes=32,
+            steps=4,
+            line=32,
+            acc_bits=20,
+            max_features=128,
+            spike_lines=4096,
+            weight_rows=32768,
+            layers=64,
+        ),
+        CoreConfig(
+            name="paper",
+            lanes=64,
+            line=64,
+            acc_bits=22,
+            max_steps=32,
+            max_tokens=256,
+            max_topk=256,
+            max_features=512,
+            spike_lines=32768,
+            weight_rows=1 << 18,
+            layers=192,
         ),
     )
 }

@@ -10,7 +10,17 @@ from enum import IntEnum
 
 from sparta_hw.errors import CapacityError
 
-__all__ = ["DESCRIPTOR_BITS", "DESCRIPTOR_WORDS", "FIELDS", "Destination", "Op", "decode", "encode"]
+__all__ = [
+    "DESCRIPTOR_BITS",
+    "DESCRIPTOR_WORDS",
+    "FIELDS",
+    "Destination",
+    "MlpSet",
+    "Op",
+    "RankBy",
+    "decode",
+    "encode",
+]
 
 DESCRIPTOR_WORDS = 16
 DESCRIPTOR_BITS = 32 * DESCRIPTOR_WORDS
@@ -21,10 +31,13 @@ class Op(IntEnum):
 
     END = 0
     LAYER = 1
-    SELECT = 2
-    GATE = 3
-    ATTEND = 4
-    POOL = 5
+    SCORE = 2
+    RANK = 3
+    GATE = 4
+    GATHER = 5
+    ATTEND = 6
+    POOL = 7
+    FEEDBACK = 8
 
 
 class Destination(IntEnum):
@@ -35,6 +48,28 @@ class Destination(IntEnum):
     KEY = 2
     VALUE = 3
     LOGITS = 4
+    TOKENS = 5
+
+
+class RankBy(IntEnum):
+    """What the RANK unit orders tokens by, and what becomes of the order."""
+
+    RATE = 0
+    """Patch grouping: grid tokens by rate; fills the group list."""
+    MSP = 1
+    """The MSP score; fills the token list and marks the winners."""
+    FUSION = 2
+    """The fusion MLP of spatial, MSP and temporal score; fills the token list and marks the winners."""
+    PRIORITY = 3
+    """The priority MLP of first, interval and gated rate; fills the token list, with the K of the ranking before."""
+
+
+class MlpSet(IntEnum):
+    """Which eight rows of the MLP memory."""
+
+    FUSION = 0
+    SPARSITY = 1
+    PRIORITY = 2
 
 
 @dataclass(frozen=True)
@@ -56,17 +91,20 @@ FIELDS: Mapping[Op, tuple[Field, ...]] = {
     Op.END: _HEAD,
     Op.LAYER: (
         *_HEAD,
-        Field("integer", 1, "0: HI-LIF, results are spikes; 1: recombine bit planes, results are integers"),
+        Field("integer", 1, "input is bit planes, recombined; 0: each plane is a time step"),
         Field("signed", 1, "integer: plane 0 weighs -2^(planes-1), not +2^(planes-1)"),
+        Field("direct", 1, "integer: HI-LIF sees the recombined sum in each of out_steps steps"),
         Field("soft", 1, "HI-LIF: reset by subtracting the threshold"),
-        Field("cues", 1, "collect the cues of the written spikes; a position is a token"),
-        Field("gather", 1, "positions are the selected tokens in rank order, not a grid"),
+        Field("cues", 1, "collect the cues of the written spikes"),
+        Field("ranked", 1, "one row of K positions, whatever out_width says"),
         Field("destination", 3, "where results go, see Destination"),
         Field("shift", 5, "arithmetic right shift of sums before saturation"),
         Field("pad", 4, "zero pixels around the input"),
         Field("kernel_height", 4, "rows of the window"),
         Field("steps", 6, "T, or bit planes, of the input"),
-        Field("groups", 6, "lines of one set of entries: ceil(steps / S)"),
+        Field("groups", 6, "lines of one set of input entries: ceil(steps / S)"),
+        Field("out_steps", 6, "T, or bit planes, of the result in the spike memory"),
+        Field("out_groups", 6, "lines of one set of result entries: ceil(out_steps / S)"),
         Field("in_base", 16, "first line of the input"),
         Field("out_base", 16, "first line of the result in the spike memory"),
         Field("in_height", 12, "input rows"),
@@ -82,37 +120,93 @@ FIELDS: Mapping[Op, tuple[Field, ...]] = {
         Field("outputs", 14, "results that exist, of tiles x P"),
         Field("weight_base", 20, "first weight row of tile 0, its header"),
         Field("weight_pitch", 18, "weight rows from one tile to the next"),
+        Field("cue_base", 12, "cues: row of position 0 in the cue memory"),
+        Field("feedback_gain", 8, "HI-LIF: gain of the feedback state on the thresholds"),
+        Field("feedback_limit", 12, "HI-LIF: largest offset of the thresholds, either way"),
         Field("v_reset", 16, "HI-LIF: membrane at start and after a hard reset", signed=True),
     ),
-    Op.SELECT: (
+    Op.SCORE: (
         *_HEAD,
-        Field("tokens", 12, "N"),
-        Field("channels", 12, "C, divisor of the mean cues"),
+        Field("tokens", 12, "grid tokens: height x width"),
+        Field("width", 12, "columns of the grid"),
         Field("steps", 6, "T: cue of a silent token"),
+        Field("scales", 2, "1 to 3"),
+        *(
+            field
+            for scale in range(3)
+            for field in (
+                Field(f"channels{scale}", 12, f"scale {scale}: divisor of the mean cues"),
+                Field(f"cue_base{scale}", 12, f"scale {scale}: row of position 0 in the cue memory"),
+            )
+        ),
+        Field("pooled", 1, "the last scale has one position a cell of the grid, not one a token"),
+        Field("cell_height", 8, "pooled: grid rows of a cell"),
+        Field("cell_width", 8, "pooled: grid columns of a cell"),
+        Field("cell_columns", 8, "pooled: cells in a row of cells"),
+    ),
+    Op.RANK: (
+        *_HEAD,
+        Field("by", 2, "see RankBy"),
+        Field("tokens", 12, "tokens to rank: grid tokens for RATE, else N"),
+        Field("groups", 12, "RATE: N, length of the group list"),
+        Field("grouped", 1, "token i is grid token group[i], not i"),
+        Field("width", 12, "columns of the grid"),
+        Field("spatial", 1, "FUSION: the first input is the centre-surround score, not 0"),
+        Field("inhibition", 7, "FUSION: surround of the centre-surround kernel, u7.6"),
+        Field("hidden_shift", 5, "FUSION, PRIORITY: shift of the MLP's hidden sums"),
+        Field("shift", 5, "FUSION, PRIORITY: shift of the MLP's output"),
+        Field("bias", 24, "FUSION, PRIORITY: bias of the MLP's output", signed=True),
+        Field("dynamic", 1, "K comes from the sparsity MLP unless the host asks for one"),
+        Field("sparsity_hidden_shift", 5, "dynamic: shift of the sparsity MLP's hidden sums"),
+        Field("sparsity_shift", 5, "dynamic: shift of the sparsity MLP's output"),
+        Field("sparsity_bias", 24, "dynamic: bias of the sparsity MLP's output", signed=True),
+        Field("temperature", 1, "sharpness of a query from the temperature table, not 1"),
     ),
     Op.GATE: (
         *_HEAD,
         Field("tokens", 12, "N"),
-        Field("chunks", 8, "lines of one token's channels: ceil(D / L)"),
+        Field("chunks", 8, "lines of one position's channels in the source"),
         Field("groups", 6, "lines of one set of spike words"),
         Field("in_base", 16, "first line of the spikes"),
-        Field("out_base", 16, "first line of the gated tokens"),
+        Field("out_base", 16, "first line of these features of token 0"),
+        Field("out_chunks", 8, "lines (times bit planes) of one token: all its features / L"),
+        Field("feature_base", 13, "first feature in the pool memory"),
+        Field("grouped", 1, "token i is grid token group[i], not i"),
+        Field("pooled", 1, "the source has one position a cell of the grid"),
         Field("gain_selected", 8, "alpha of eq. 9 on the gain grid"),
         Field("gain_other", 8, "beta of eq. 9 on the gain grid"),
+        Field("timing", 1, "multiply gains by the timing table"),
         Field("shift", 5, "right shift of count x gain"),
+        Field("limit", 8, "largest gated value"),
         Field("pool_shift", 5, "left shift of a gated value into its pooled sum"),
+    ),
+    Op.GATHER: (
+        *_HEAD,
+        Field("lines", 12, "lines of one token"),
+        Field("in_base", 16, "first line of token 0"),
+        Field("out_base", 16, "first line of rank 0"),
     ),
     Op.ATTEND: (
         *_HEAD,
-        Field("chunks", 8, "rows of P features of one token: D / P"),
+        Field("pitch", 8, "rows of P features of one token: all heads"),
+        Field("base", 8, "first of them of this head"),
+        Field("chunks", 8, "how many of them this head has"),
         Field("shift", 5, "right shift of a dot product onto the score grid"),
+        Field("to_tokens", 1, "results go to the spike memory as bit planes, not to the pool"),
         Field("pool_shift", 5, "left shift of an attention value into its pooled sum"),
+        Field("out_base", 16, "to_tokens: first line of rank 0"),
     ),
     Op.POOL: (
         *_HEAD,
         Field("chunks", 8, "lines of pooled features: ceil(D / L)"),
         Field("shift", 5, "right shift of a pooled sum before saturation"),
         Field("out_base", 16, "first line of the pooled features"),
+    ),
+    Op.FEEDBACK: (
+        *_HEAD,
+        Field("activity_shift", 5, "right shift of the summed magnitudes of this inference's attention"),
+        Field("rate_shift", 4, "the average forgets 2^-rate_shift an inference"),
+        Field("target", 16, "activity at which thresholds stay as trained"),
     ),
 }
 

@@ -1,69 +1,44 @@
 """Graphs as text: one operation a line, what it reads, what it writes, and its numbers."""
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
 
-from sparta_hw.ir import (
-    Graph,
-    Operation,
-    Projection,
-    SparseAttention,
-    SpikeCues,
-    SpikingConv,
-    TokenGate,
-    TokenPool,
-    TokenScore,
-    TopKTokens,
-    Value,
-)
+import numpy as np
+
+from sparta_hw.ir import CueScale, GateSource, Graph, Operation, TokenMLP, Value
 
 __all__ = ["print_graph"]
 
 
 def print_graph(graph: Graph) -> str:
     """A readable listing of the graph."""
-    lines = [f"graph {graph.name}({graph.input}), default K {graph.default_k}"]
+    lines = [f"graph {graph.name}({graph.input}), default K {graph.default_k or 'dynamic'}"]
     for op in graph.operations:
-        outputs = op.outputs if isinstance(op, SpikeCues) else (op.output,)
-        results = ", ".join(map(str, outputs))
-        lines.append(f"  {results}\n    = {type(op).__name__} {op.node}({_details(op)})")
+        results = ", ".join(map(str, getattr(op, "outputs", (op.output,))))
+        details = "; ".join(_details(op))
+        lines.append(f"  {results}\n    = {type(op).__name__} {op.node}({details})")
     return "\n".join(lines) + "\n"
 
 
-def _names(*values: Value) -> str:
-    return ", ".join(value.name for value in values)
+def _details(op: Operation) -> Iterator[str]:
+    for field in fields(op):
+        value = getattr(op, field.name)
+        if field.name not in ("node", "output", "outputs") and value is not None:
+            yield f"{field.name} {_text(value)}"
 
 
-def _details(op: Operation) -> str:
-    match op:
-        case SpikingConv():
-            kernel = "x".join(map(str, op.weight.shape))
-            reset = "soft" if op.soft_reset else f"hard to {op.v_reset}"
-            return (
-                f"{_names(op.input)}; weight {kernel}, stride {op.stride}, pad {op.pad}, shift {op.shift}, "
-                f"membrane {op.membrane}, leak {_span(op.leak)}, threshold {_span(op.threshold)}, "
-                f"reset {reset}"
-            )
-        case SpikeCues() | TopKTokens():
-            return _names(op.input)
-        case TokenScore():
-            return f"{_names(*op.inputs)}; tables {op.tables.shape[1]} entries, {_span(op.tables)}"
-        case TokenGate():
-            return f"{_names(op.input, op.index)}; alpha {op.alpha}, beta {op.beta}, shift {op.shift}"
-        case Projection():
-            sources = (op.input,) if op.index is None else (op.input, op.index)
-            kernel = "x".join(map(str, op.weight.shape))
-            return f"{_names(*sources)}; weight {kernel}, shift {op.shift}"
-        case SparseAttention():
-            return f"{_names(op.query, op.key, op.value, op.score, op.index)}; shift {op.shift}"
-        case TokenPool():
-            return (
-                f"{_names(op.tokens, op.attention)}; token shift {op.token_shift}, "
-                f"attention shift {op.attention_shift}, shift {op.shift}"
-            )
-    raise TypeError(f"{op.node}: no text for {type(op).__name__}")
-
-
-def _span(values: NDArray[np.int64]) -> str:
-    low, high = int(values.min()), int(values.max())
-    return str(low) if low == high else f"{low}..{high}"
+def _text(value: Any) -> str:
+    match value:
+        case Value():
+            return value.name
+        case tuple():
+            return "[" + ", ".join(map(_text, value)) + "]"
+        case np.ndarray():
+            low, high = int(value.min()), int(value.max())
+            span = str(low) if low == high else f"{low}..{high}"
+            return f"{'x'.join(map(str, value.shape))} of {span}"
+        case CueScale() | GateSource() | TokenMLP():
+            parts = ((field.name, getattr(value, field.name)) for field in fields(value))
+            return "(" + ", ".join(f"{name} {_text(part)}" for name, part in parts if part is not None) + ")"
+    return str(value)

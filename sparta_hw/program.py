@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.descriptor import DESCRIPTOR_BITS, Op, decode
+from sparta_hw.descriptor import DESCRIPTOR_BITS, Destination, Op, RankBy, decode
 from sparta_hw.errors import ConfigError, InputFileError
 from sparta_hw.files import read_bytes, read_sections, write_sections, write_text
 from sparta_hw.tensor_layout import Memory, TensorLayout
@@ -18,8 +19,11 @@ from sparta_hw.tensor_layout import Memory, TensorLayout
 __all__ = ["Program"]
 
 _MAGIC = b"SPARTAHW"
-_VERSION = 1
+_VERSION = 2
 _WHAT = "a compiled sparta_hw program"
+_NAMES: Mapping[str, type[IntEnum]] = {"destination": Destination, "by": RankBy}
+_TABLE_MASK = (1 << CoreConfig.table_bits) - 1
+_TABLE_SIGN = 1 << CoreConfig.table_bits - 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,14 +42,18 @@ class Program:
         The ONNX node behind each descriptor.
     weights : uint8 array (rows, P)
         Rows of the weight memory, lane 0 first.
-    tables : int array (4, T * 8 + 1)
-        Score tables first, interval, burst, rate; s11.4.
+    score_tables : int array (scales, 2, 4, T * 8 + 1)
+        MSP and temporal tables of first, interval, burst, rate; s11.4.
+    factors : int array (256,)
+        Rows of 32 bits: timing, temperature and K tables (ARCHITECTURE.md, "Memories").
+    mlp : int array (24,)
+        Rows of 64 bits: eight hidden units of each of the three token MLPs.
     tensors : mapping of str to TensorLayout
         All tensors that the core writes, and its input.
     input_name : str
         The input among ``tensors``; it starts at line 0.
     tokens, classes, default_k : int
-        N, number of logits, and K when the user does not give one.
+        N, number of logits, and K when the user does not give one (0: each sample's own).
     """
 
     name: str
@@ -53,7 +61,9 @@ class Program:
     descriptors: tuple[int, ...]
     nodes: tuple[str, ...]
     weights: NDArray[np.uint8]
-    tables: NDArray[np.int64]
+    score_tables: NDArray[np.int64]
+    factors: NDArray[np.int64]
+    mlp: NDArray[np.int64]
     tensors: Mapping[str, TensorLayout]
     input_name: str
     tokens: int
@@ -62,25 +72,36 @@ class Program:
 
     @property
     def input(self) -> TensorLayout:
-        """Layout of the network's input; shape (T, C, H, W)."""
+        """Layout of the network's input; shape (T, C, H, W), or (C, H, W) of pixels."""
         return self.tensors[self.input_name]
 
-    def tensor_in(self, memory: Memory) -> TensorLayout:
-        """The one tensor of a memory other than the spike memory."""
-        return next(layout for layout in self.tensors.values() if layout.memory is memory)
+    @property
+    def grid_tokens(self) -> int:
+        """Positions of the token grid."""
+        return next(place.shape[0] for place in self.tensors.values() if place.memory is Memory.MSP)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the network can choose K itself."""
+        return any(layout.memory is Memory.DYNAMIC_K for layout in self.tensors.values())
+
+    @property
+    def feedback(self) -> bool:
+        """Whether an inference leaves a state for the next one."""
+        return any(layout.memory is Memory.STATE for layout in self.tensors.values())
 
     def pack_input(self, spikes: NDArray[Any]) -> NDArray[np.uint32]:
         """Words for the core's input stream: the lines of the input, ceil(L * S / 32) words each.
 
         Parameters
         ----------
-        spikes : int array (T, C, H, W)
-            Zeros and ones.
+        spikes : int array (T, C, H, W), or (C, H, W)
+            Zeros and ones, or pixels 0 to 255.
 
         Raises
         ------
         InputFileError
-            The shape is another one, or a value is neither 0 nor 1.
+            The shape is another one, or a value does not belong there.
         """
         return self.input.pack(spikes, self.config).reshape(-1)
 
@@ -112,13 +133,16 @@ class Program:
             "tokens": self.tokens,
             "classes": self.classes,
             "default_k": self.default_k,
+            "scales": len(self.score_tables),
         }
         size = DESCRIPTOR_BITS // 8
         sections = {
             "meta": json.dumps(meta).encode(),
             "code": b"".join(word.to_bytes(size, "little") for word in self.descriptors),
             "wght": np.ascontiguousarray(self.weights, np.uint8).tobytes(),
-            "tabl": np.ascontiguousarray(self.tables, "<i2").tobytes(),
+            "tabl": np.ascontiguousarray(self.score_tables, "<i2").tobytes(),
+            "fact": np.ascontiguousarray(self.factors, "<i8").tobytes(),
+            "mlps": np.ascontiguousarray(self.mlp, "<i8").tobytes(),
         }
         write_sections(path, _MAGIC, _VERSION, sections)
 
@@ -145,7 +169,11 @@ class Program:
                 ),
                 nodes=tuple(meta["nodes"]),
                 weights=np.frombuffer(sections["wght"], np.uint8).reshape(-1, config.lanes),
-                tables=np.frombuffer(sections["tabl"], "<i2").reshape(4, -1).astype(np.int64),
+                score_tables=np.frombuffer(sections["tabl"], "<i2")
+                .reshape(int(meta["scales"]), 2, 4, -1)
+                .astype(np.int64),
+                factors=np.frombuffer(sections["fact"], "<i8").astype(np.int64),
+                mlp=np.frombuffer(sections["mlps"], "<i8").astype(np.int64),
                 tensors={
                     name: TensorLayout.from_json(name, plain) for name, plain in meta["tensors"].items()
                 },
@@ -157,28 +185,49 @@ class Program:
         except (KeyError, TypeError, ValueError) as error:
             raise InputFileError(f"{path}: not {_WHAT}: {error}") from error
 
-    def table_rows(self) -> list[int]:
-        """Rows of the score table memory: 4 x 16 bits, first lowest."""
-        return [
-            sum((int(entry) & 0xFFFF) << 16 * cue for cue, entry in enumerate(row)) for row in self.tables.T
-        ]
+    def score_rows(self) -> list[int]:
+        """Rows of the score table memory, 4 x (MSP, temporal) x 16 bits, first lowest.
+
+        A scale takes as many rows as the core's longest table has entries.
+        """
+        pitch = self.config.silent_cue + 1
+        rows = [0] * (len(self.score_tables) * pitch)
+        for scale, tables in enumerate(self.score_tables):
+            for cue, entries in enumerate(tables.transpose(2, 1, 0).reshape(tables.shape[2], -1)):
+                rows[scale * pitch + cue] = sum(
+                    (int(entry) & _TABLE_MASK) << 16 * n for n, entry in enumerate(entries)
+                )
+        return rows
+
+    def mlp_rows(self) -> list[int]:
+        """Rows of the MLP memory, 64 bits."""
+        return [int(row) for row in self.mlp]
+
+    def factor_rows(self) -> list[int]:
+        """Rows of the factor tables, 32 bits."""
+        return [int(row) for row in self.factors]
 
     def weight_rows(self) -> list[int]:
         """Rows of the weight memory: P x 8 bits, lane 0 lowest."""
         return [int.from_bytes(row.tobytes(), "little") for row in self.weights]
 
+    def images(self) -> dict[str, tuple[list[int], int]]:
+        """Rows, and bits of a row, of every memory that a host loads, by name."""
+        config = self.config
+        return {
+            "program": (list(self.descriptors), DESCRIPTOR_BITS),
+            "weights": (self.weight_rows(), config.lanes * config.weight_bits),
+            "scores": (self.score_rows(), 128),
+            "factors": (self.factor_rows(), 32),
+            "mlp": (self.mlp_rows(), 64),
+        }
+
     def write_images(self, directory: str | Path) -> None:
-        """Write ``program.mem``, ``weights.mem`` and ``tables.mem`` for ``$readmemh``, one row a line."""
+        """Write a ``.mem`` file for ``$readmemh`` for each of :meth:`images`, one row a line."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
-        images = {
-            "program.mem": (list(self.descriptors), DESCRIPTOR_BITS),
-            "weights.mem": (self.weight_rows(), self.config.lanes * self.config.weight_bits),
-            "tables.mem": (self.table_rows(), 4 * 16),
-        }
-        for name, (rows, bits) in images.items():
-            text = "".join(f"{row:0{bits // 4}x}\n" for row in rows)
-            write_text(folder / name, text)
+        for name, (rows, bits) in self.images().items():
+            write_text(folder / f"{name}.mem", "".join(f"{row:0{bits // 4}x}\n" for row in rows))
 
     def read_images(self, directory: str | Path) -> "Program":
         """The same program with the memory contents of a folder of :meth:`write_images`.
@@ -189,20 +238,31 @@ class Program:
             An image is missing, or has another size.
         """
         folder = Path(directory)
-        weights = _read_image(folder / "weights.mem", len(self.weights))
-        tables = _read_image(folder / "tables.mem", self.tables.shape[1])
-        entries = np.array([[row >> 16 * cue & 0xFFFF for row in tables] for cue in range(4)], np.uint16)
+        found = {
+            name: _read_image(folder / f"{name}.mem", len(rows)) for name, (rows, _) in self.images().items()
+        }
+        tables = np.zeros_like(self.score_tables)
+        pitch = self.config.silent_cue + 1
+        for scale in range(len(tables)):
+            for cue in range(tables.shape[-1]):
+                row = found["scores"][scale * pitch + cue]
+                words = np.array([row >> 16 * n & 0xFFFF for n in range(8)])
+                signed = (words ^ _TABLE_SIGN) - _TABLE_SIGN
+                tables[scale, :, :, cue] = signed.reshape(4, 2).T
+        weights = b"".join(row.to_bytes(self.config.lanes, "little") for row in found["weights"])
         return replace(
             self,
-            descriptors=tuple(_read_image(folder / "program.mem", len(self.descriptors))),
-            weights=np.array([list(row.to_bytes(self.config.lanes, "little")) for row in weights], np.uint8),
-            tables=entries.astype(np.int16).astype(np.int64),
+            descriptors=tuple(found["program"]),
+            weights=np.frombuffer(weights, np.uint8).reshape(self.weights.shape),
+            score_tables=tables,
+            factors=np.array(found["factors"], np.int64),
+            mlp=np.array(found["mlp"], np.int64),
         )
 
     def to_text(self) -> str:
         """A readable listing: descriptors with their fields that are not zero, then tensors."""
         lines = [
-            f"; {self.name}, {self.tokens} tokens, default K {self.default_k}, {self.classes} classes",
+            f"; {self.name}, {self.tokens} tokens, default K {self.default_k or 'dynamic'}, {self.classes} classes",
             f"; core {self.config.name}: {len(self.descriptors)} of {self.config.layers} descriptors, "
             f"{len(self.weights)} of {self.config.weight_rows} weight rows, "
             f"{max(place.base + place.lines for place in self.tensors.values())} of "
@@ -211,13 +271,19 @@ class Program:
         for index, (word, node) in enumerate(zip(self.descriptors, self.nodes, strict=True)):
             values = decode(word)
             op = Op(values.pop("op"))
-            fields = " ".join(f"{k}={v}" for k, v in values.items() if v and k != "id")
+            fields = " ".join(
+                f"{name}={_NAMES[name](value).name if name in _NAMES else value}"
+                for name, value in values.items()
+                if name != "id" and (value or name in _NAMES)
+            )
             lines.append(f"{index:3}  {op.name:<7} {fields}".rstrip() + f"  ; {node}")
         for place in self.tensors.values():
             shape = "x".join(map(str, place.shape))
             where = f"lines {place.base}..{place.base + place.lines - 1}, pitch {place.pitch}, "
             where += f"{place.steps} planes in {place.groups} lines"
             detail = f" {where}" if place.memory is Memory.SPIKES else ""
+            if place.descriptors:
+                detail += f", by {' '.join(map(str, place.descriptors))}"
             lines.append(
                 f".tensor {place.name} {place.kind.value} {shape} {place.type} {place.memory.value}{detail}"
             )

@@ -22,13 +22,22 @@ class Memory(Enum):
     """The memory (or the output) that holds a tensor."""
 
     SPIKES = "spikes"
+    MSP = "msp"
+    TEMPORAL = "temporal"
+    FIRST = "first"
+    INTERVAL = "interval"
+    RATE = "rate"
+    GROUP = "group"
+    SPATIAL = "spatial"
+    SCORE = "score"
+    DYNAMIC_K = "dynamic_k"
+    SELECT = "select"
     QUERY = "query"
     KEY = "key"
     VALUE = "value"
-    SCORE = "score"
-    SELECT = "select"
     ATTENTION = "attention"
     RESULTS = "results"
+    STATE = "state"
 
 
 def words_per_line(config: CoreConfig) -> int:
@@ -47,8 +56,8 @@ class TensorLayout:
     memory : Memory
         Where it is.
     shape : tuple of int
-        Of one sample: (T, C, H, W) of spikes, (positions, channels) or (channels,) of integers. K of a tensor
-        that depends on it is the network's default K.
+        Of one sample: (T, C, H, W) of spikes, (C, H, W) of pixels, (positions, channels) or (channels,) of
+        integers. A tensor over ranks has as many as the largest K that the core can run.
     kind : Kind
         Spikes, integers or indices.
     type : FixedPoint
@@ -59,6 +68,8 @@ class TensorLayout:
         Spike memory: time steps or bit planes, and lines of one set of entries.
     base, lines : int
         Spike memory: first line, and number of lines.
+    descriptors : tuple of int
+        Indices of the descriptors that write it; none for the network's input.
     """
 
     name: str
@@ -71,18 +82,19 @@ class TensorLayout:
     groups: int = 0
     base: int = 0
     lines: int = 0
+    descriptors: tuple[int, ...] = ()
 
     @property
     def positions(self) -> int:
         """Pixels, tokens, or 1."""
-        if self.kind is Kind.SPIKES:
-            return self.shape[2] * self.shape[3]
+        if len(self.shape) > 2:
+            return self.shape[-2] * self.shape[-1]
         return self.shape[0] if len(self.shape) == 2 else 1
 
     @property
     def channels(self) -> int:
         """Channels or features of one position."""
-        return self.shape[1] if self.kind is Kind.SPIKES else self.shape[-1]
+        return self.shape[-3] if len(self.shape) > 2 else self.shape[-1]
 
     def pack(self, values: NDArray[Any], config: CoreConfig) -> NDArray[np.uint32]:
         """Lines of the spike memory, (lines, ceil(L * S / 32)) words of 32 bits, that hold ``values``.
@@ -128,13 +140,16 @@ class TensorLayout:
         weights = 1 << np.arange(self.steps, dtype=np.int64)[::-1]
         if self.type.signed:
             weights[0] = -weights[0]
-        return (used @ weights).reshape(self.shape)
+        integers = used @ weights
+        return (integers.T if len(self.shape) > 2 else integers).reshape(self.shape)
 
     def _planes(self, values: IntArray) -> IntArray:
         """(positions, channels, steps) bits; bit planes of integers have the most significant one first."""
         if self.kind is Kind.SPIKES:
             return values.reshape(self.steps, self.channels, self.positions).transpose(2, 1, 0)
         shifts = np.arange(self.steps)[::-1]
+        if len(self.shape) > 2:
+            values = values.reshape(self.channels, self.positions).T
         return values.reshape(self.positions, self.channels, 1) >> shifts & 1
 
     def to_json(self) -> dict[str, Any]:
@@ -146,6 +161,7 @@ class TensorLayout:
             "shape": list(self.shape),
             "kind": self.kind.value,
             "type": number,
+            "descriptors": list(self.descriptors),
             **plain,
         }
 
@@ -159,5 +175,6 @@ class TensorLayout:
             shape=tuple(int(n) for n in plain["shape"]),
             kind=Kind(plain["kind"]),
             type=FixedPoint(**plain["type"]),
+            descriptors=tuple(int(n) for n in plain["descriptors"]),
             **rest,
         )

@@ -1,6 +1,9 @@
 """The rules of the IR: checked after import and after every pass."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,15 +11,23 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.errors import UnsupportedError
 from sparta_hw.ir import (
+    CentreSurround,
+    DynamicK,
+    FeedbackController,
+    FuseScores,
+    GatherTokens,
     Graph,
     Kind,
     Operation,
+    PatchGroup,
     Projection,
     SparseAttention,
     SpikeCues,
     SpikingConv,
     TokenGate,
+    TokenMLP,
     TokenPool,
+    TokenPriority,
     TokenScore,
     TopKTokens,
     Value,
@@ -25,17 +36,33 @@ from sparta_hw.numerics import FixedPoint
 
 __all__ = ["structure_problems", "verify"]
 
-_STAGES: tuple[tuple[type[Operation], int], ...] = (
-    (SpikeCues, 1),
-    (TokenScore, 1),
-    (TopKTokens, 1),
-    (TokenGate, 1),
-    (Projection, 3),
-    (SparseAttention, 1),
-    (TokenPool, 1),
-    (Projection, 1),
+_LETTERS: dict[type[Operation], str] = {
+    SpikingConv: "c",
+    SpikeCues: "u",
+    TokenScore: "s",
+    PatchGroup: "g",
+    CentreSurround: "n",
+    FuseScores: "f",
+    DynamicK: "d",
+    TopKTokens: "t",
+    TokenGate: "G",
+    TokenPriority: "p",
+    GatherTokens: "x",
+    Projection: "L",
+    SparseAttention: "A",
+    TokenPool: "P",
+    FeedbackController: "F",
+}
+
+_SEQUENCE = re.compile(r"c+(u|uuu)sg?n?fd?tG(pt)?x(LLLAL)*LLLAPLF?")
+"""What the core runs, one letter of ``_LETTERS`` an operation."""
+
+_READABLE = (
+    "SpikingConv ... -> SpikeCues (1 or 3) -> TokenScore [-> PatchGroup] [-> CentreSurround] -> FuseScores "
+    "[-> DynamicK] -> TopKTokens -> TokenGate [-> TokenPriority -> TopKTokens] -> GatherTokens -> (Projection x 3 -> "
+    "SparseAttention -> Projection) ... -> Projection x 3 -> SparseAttention -> TokenPool -> Projection "
+    "[-> FeedbackController]"
 )
-"""What follows the spiking convolutions, in order."""
 
 _SHIFTS = (0, 31)
 
@@ -46,10 +73,12 @@ def verify(graph: Graph) -> None:
     Raises
     ------
     UnsupportedError
-        Lists every broken rule with its node.
+        Lists every broken rule with its node; without the structure, that of the operations means nothing.
     """
-    problems = [*_definition_problems(graph), *structure_problems(graph)]
-    problems += [f"{op.node}: {problem}" for op in graph.operations for problem in _problems(op, graph)]
+    structure = structure_problems(graph)
+    problems = [*_definition_problems(graph), *structure]
+    if not structure:
+        problems += [f"{op.node}: {problem}" for op in graph.operations for problem in _problems(op, graph)]
     if problems:
         listing = "\n".join(f"  {problem}" for problem in problems)
         raise UnsupportedError(f"{graph.name}: not a valid graph:\n{listing}")
@@ -57,59 +86,54 @@ def verify(graph: Graph) -> None:
 
 def structure_problems(graph: Graph) -> list[str]:
     """What is missing or too much for the sequence the core runs; empty when nothing is."""
-    kinds = [type(op) for op in graph.operations]
-    stems = next((at for at, kind in enumerate(kinds) if kind is not SpikingConv), len(kinds))
-    problems = [] if stems else [f"{graph.name}: starts without a SpikingConv"]
-    expected = [kind for kind, count in _STAGES for _ in range(count)]
-    if kinds[stems:] != expected:
-        names = " -> ".join(f"{kind.__name__}{f' x {n}' if n > 1 else ''}" for kind, n in _STAGES)
-        found = " -> ".join(kind.__name__ for kind in kinds[stems:]) or "nothing"
-        problems.append(f"{graph.name}: after its SpikingConvs come {found}; the core runs {names}")
-    return problems
+    letters = "".join(_LETTERS[type(op)] for op in graph.operations)
+    if _SEQUENCE.fullmatch(letters):
+        return []
+    found = " -> ".join(type(op).__name__ for op in graph.operations) or "nothing"
+    return [f"{graph.name}: its operations are {found}; the core runs {_READABLE}"]
 
 
 def _definition_problems(graph: Graph) -> Iterator[str]:
-    defined: dict[str, tuple[Value, type[Operation] | None]] = {graph.input.name: (graph.input, None)}
+    defined = {graph.input.name: graph.input}
     nodes: set[str] = set()
     for op in graph.operations:
         if op.node in nodes:
             yield f"{op.node}: two operations have this name"
         nodes.add(op.node)
-        for value, expected in _sources(op):
-            written, producer = defined.get(value.name, (None, None))
+        for value in _sources(op):
+            written = defined.get(value.name)
             if written is None:
                 yield f"{op.node}: reads {value.name!r}, which no earlier operation writes"
             elif written != value:
                 yield f"{op.node}: reads {value}, which was written as {written}"
-            elif producer not in (expected, None) or (producer is None and expected is not SpikingConv):
-                yield f"{op.node}: reads {value.name!r}, which is no result of {expected.__name__}"
-        for value in op.outputs if isinstance(op, SpikeCues) else (op.output,):
+        for value in _results(op):
             if value.name in defined:
                 yield f"{op.node}: writes {value.name!r}, which already exists"
-            defined[value.name] = (value, type(op))
+            defined[value.name] = value
 
 
-def _sources(op: Operation) -> tuple[tuple[Value, type[Operation]], ...]:
-    """What an operation reads, each with the operation that must have written it (or the network's input)."""
-    match op:
-        case SpikingConv() | SpikeCues():
-            return ((op.input, SpikingConv),)
-        case TokenScore():
-            return tuple((cue, SpikeCues) for cue in op.inputs)
-        case TopKTokens():
-            return ((op.input, TokenScore),)
-        case TokenGate():
-            return ((op.input, SpikingConv), (op.index, TopKTokens))
-        case Projection(index=None):
-            return ((op.input, TokenPool),)
-        case Projection(index=Value() as index):
-            return ((op.input, TokenGate), (index, TopKTokens))
-        case SparseAttention():
-            heads = tuple((head, Projection) for head in (op.query, op.key, op.value))
-            return (*heads, (op.score, TokenScore), (op.index, TopKTokens))
-        case TokenPool():
-            return ((op.tokens, TokenGate), (op.attention, SparseAttention))
-    raise TypeError(f"{op.node}: unknown operation {type(op).__name__}")
+def _results(op: Operation) -> tuple[Value, ...]:
+    gain = (op.gain,) if isinstance(op, TokenGate) else ()
+    return (*getattr(op, "outputs", (op.output,)), *gain)
+
+
+def _sources(op: Operation) -> tuple[Value, ...]:
+    """All values in the fields of an operation that it does not write."""
+    results = _results(op)
+    return tuple(
+        value for field in fields(op) for value in _values(getattr(op, field.name)) if value not in results
+    )
+
+
+def _values(content: Any) -> Iterator[Value]:
+    if isinstance(content, Value):
+        yield content
+    elif isinstance(content, tuple):
+        for part in content:
+            yield from _values(part)
+    elif is_dataclass(content) and not isinstance(content, type):
+        for field in fields(content):
+            yield from _values(getattr(content, field.name))
 
 
 def _in(what: str, values: NDArray[np.int64] | int, low: int, high: int) -> Iterator[str]:
@@ -134,37 +158,126 @@ def _problems(op: Operation, graph: Graph) -> Iterator[str]:
         case SpikingConv():
             yield from _conv_problems(op)
         case SpikeCues():
-            tokens = op.input.shape[2] * op.input.shape[3]
+            positions = op.input.shape[2] * op.input.shape[3]
             for output in op.outputs:
-                yield from _shape(output.name, output.shape, (tokens,))
+                yield from _shape(output.name, output.shape, (positions,))
             if op.output != op.outputs[0]:
                 yield "output is not the first of outputs"
         case TokenScore():
-            entries = (graph.input.shape[0] << CoreConfig.cue_frac) + 1
-            yield from _shape("tables", op.tables.shape, (4, entries))
-            yield from _signed("tables", op.tables, CoreConfig.table_bits)
-            yield from _shape(op.output.name, op.output.shape, op.inputs[0].shape)
-            yield from _typed(op.output, CoreConfig.score_bits, True)
+            yield from _score_problems(op, graph)
+        case PatchGroup():
+            yield from _typed(op.output, op.output.type.bits, op.output.type.signed, Kind.INDEX)
+        case CentreSurround():
+            yield from _shape(op.rate.name, op.rate.shape, (op.height * op.width,))
+            yield from _in("inhibition", op.inhibition, 0, (1 << CoreConfig.inhibition_bits) - 1)
+            yield from _token_score(op.output, op.group, op.rate)
+        case FuseScores():
+            yield from _token_score(op.output, op.group, op.msp)
+            if op.mlp is not None:
+                yield from _mlp_problems(op.mlp)
+            elif op.spatial is not None:
+                yield f"reads {op.spatial.name!r} without an MLP"
+        case DynamicK():
+            yield from _mlp_problems(op.mlp)
+            yield from _shape("table", op.table.shape, (256,))
+            yield from _in("table", op.table, 1, graph.tokens)
         case TopKTokens():
-            yield from _in("default K", graph.default_k, 1, op.input.shape[0])
-            yield from _shape(op.output.name, op.output.shape, (graph.default_k,))
+            lowest = 0 if graph.dynamic else 1
+            yield from _in("default K", graph.default_k, lowest, graph.tokens)
+            yield from _shape(op.output.name, op.output.shape, (graph.ranks,))
         case TokenGate():
-            yield from _gate_problems(op)
+            yield from _gate_problems(op, graph)
+        case TokenPriority():
+            yield from _mlp_problems(op.mlp)
+            yield from _shape(op.output.name, op.output.shape, op.gain.shape)
+        case GatherTokens():
+            yield from _shape(op.output.name, op.output.shape, (graph.ranks, op.tokens.shape[1]))
         case Projection():
-            yield from _projection_problems(op, graph)
+            yield from _projection_problems(op)
         case SparseAttention():
-            if len({op.query, op.key, op.value}) < 3:
-                yield "query, key and value are not three different values"
-            for value in (op.query, op.key, op.value, op.output):
-                yield from _shape(value.name, value.shape, op.query.shape)
-                yield from _typed(value, 8, True)
-            yield from _in("shift", op.shift, *_SHIFTS)
+            yield from _attention_problems(op)
         case TokenPool():
             yield from _shape(op.output.name, op.output.shape, op.tokens.shape[1:])
             yield from _shape(op.attention.name, op.attention.shape[1:], op.tokens.shape[1:])
             yield from _typed(op.output, 8, True)
             for name in ("token_shift", "attention_shift", "shift"):
                 yield from _in(name, getattr(op, name), *_SHIFTS)
+        case FeedbackController():
+            yield from _in("activity_shift", op.activity_shift, *_SHIFTS)
+            yield from _in("rate_shift", op.rate_shift, 0, 15)
+            yield from _in("target", op.target, 0, (1 << 16) - 1)
+
+
+def _token_score(output: Value, group: Value | None, grid: Value) -> Iterator[str]:
+    yield from _shape(output.name, output.shape, grid.shape if group is None else group.shape)
+    yield from _typed(output, CoreConfig.score_bits, True)
+
+
+def _score_problems(op: TokenScore, graph: Graph) -> Iterator[str]:
+    for n, scale in enumerate(op.scales):
+        for name in ("msp_tables", "temporal_tables"):
+            tables = getattr(scale, name)
+            yield from _shape(f"{name} of scale {n}", tables.shape, (4, _table_entries(graph)))
+            yield from _signed(f"{name} of scale {n}", tables, CoreConfig.table_bits)
+        if scale.cells is None:
+            yield from _shape(scale.cues[0].name, scale.cues[0].shape, op.output.shape)
+        else:
+            yield from _cell_problems(n, op, graph)
+    for value in op.outputs[:2]:
+        yield from _typed(value, CoreConfig.score_bits, True)
+
+
+def _cell_problems(n: int, op: TokenScore, graph: Graph) -> Iterator[str]:
+    """A pooled scale is the last one, and its positions are equal rectangles of the grid, row by row."""
+    scale = op.scales[n]
+    if n in (0, *range(len(op.scales) - 1)):
+        yield f"scale {n} has cells; only the last of several can"
+    spikes = {cues.output.name: cues.input for cues in graph.operations if isinstance(cues, SpikeCues)}
+    whole, pooled = (spikes.get(part.cues[0].name) for part in (op.scales[0], scale))
+    if whole is None or pooled is None or scale.cells is None:
+        return
+    (height, width), (rows, columns) = whole.shape[2:], pooled.shape[2:]
+    if height % rows or width % columns:
+        yield f"{rows}x{columns} cells of scale {n} do not divide the grid {height}x{width}"
+        return
+    row, column = np.arange(height) // (height // rows), np.arange(width) // (width // columns)
+    if not np.array_equal(scale.cells, (row[:, None] * columns + column).reshape(-1)):
+        yield f"cells of scale {n} are not {rows}x{columns} equal rectangles of the grid {height}x{width}, row by row"
+
+
+def _table_entries(graph: Graph) -> int:
+    steps = next(op.output.shape[0] for op in graph.operations if isinstance(op, SpikingConv))
+    return (steps << CoreConfig.cue_frac) + 1
+
+
+def _mlp_problems(mlp: TokenMLP) -> Iterator[str]:
+    units = CoreConfig.hidden_units
+    yield from _shape("hidden_weight", mlp.hidden_weight.shape, (units, 3))
+    yield from _shape("weight", mlp.weight.shape, (units,))
+    for name in ("hidden_weight", "weight"):
+        yield from _signed(name, getattr(mlp, name), CoreConfig.weight_bits)
+    for name in ("hidden_bias", "bias"):
+        yield from _signed(name, getattr(mlp, name), CoreConfig.mlp_bias_bits)
+    for name in ("hidden_shift", "shift"):
+        yield from _in(name, getattr(mlp, name), *_SHIFTS)
+
+
+def _attention_problems(op: SparseAttention) -> Iterator[str]:
+    if len({op.query, op.key, op.value}) < 3:
+        yield "query, key and value are not three different values"
+    for value in (op.query, op.key, op.value, op.output):
+        yield from _shape(value.name, value.shape, op.query.shape)
+        yield from _typed(value, 8, True)
+    yield from _in("shift", op.shift, *_SHIFTS)
+    if op.query.shape[1] % op.heads:
+        yield f"{op.heads} heads do not divide {op.query.shape[1]} features"
+    if op.temperature is not None:
+        yield from _factor_table("temperature", op.temperature)
+
+
+def _factor_table(name: str, table: NDArray[np.int64]) -> Iterator[str]:
+    yield from _shape(name, table.shape, (128,))
+    yield from _in(name, table, 0, (1 << CoreConfig.gain_bits) - 1)
 
 
 def _signed(what: str, values: NDArray[np.int64] | int, bits: int) -> Iterator[str]:
@@ -173,11 +286,19 @@ def _signed(what: str, values: NDArray[np.int64] | int, bits: int) -> Iterator[s
 
 
 def _conv_problems(op: SpikingConv) -> Iterator[str]:
-    steps, channels, height, width = op.input.shape
+    steps = op.output.shape[0]
+    channels, height, width = op.input.shape[-3:]
     outputs, _, *kernel = op.weight.shape
     grid = tuple(
         (size + 2 * op.pad - k) // op.stride + 1 for size, k in zip((height, width), kernel, strict=True)
     )
+    if op.direct:
+        yield from _typed(op.input, 8, False)
+    else:
+        yield from _shape(op.input.name, op.input.shape[:1], (steps,))
+    if op.feedback is not None:
+        yield from _in("feedback gain", op.feedback.gain, 0, 255)
+        yield from _in("feedback limit", op.feedback.limit, 0, 4095)
     yield from _shape("weight", op.weight.shape, (outputs, channels, *kernel))
     yield from _shape(op.output.name, op.output.shape, (steps, outputs, *grid))
     for name in ("bias", "leak", "threshold"):
@@ -196,25 +317,40 @@ def _conv_problems(op: SpikingConv) -> Iterator[str]:
         yield f"v_reset is {op.v_reset}, with soft reset it must be 0"
 
 
-def _gate_problems(op: TokenGate) -> Iterator[str]:
-    _, channels, height, width = op.input.shape
-    yield from _shape(op.output.name, op.output.shape, (height * width, channels))
-    yield from _typed(op.output, CoreConfig.token_bits, False)
+def _gate_problems(op: TokenGate, graph: Graph) -> Iterator[str]:
+    channels = sum(source.spikes.shape[1] for source in op.sources)
+    scales = [other.input for other in graph.operations if isinstance(other, SpikeCues)]
+    if [source.spikes for source in op.sources] != scales:
+        found = ", ".join(source.spikes.name for source in op.sources)
+        yield f"gates {found}, not what the cues are taken from: {', '.join(value.name for value in scales)}"
+    for score in graph.operations:
+        if isinstance(score, TokenScore):
+            for source, scale in zip(op.sources, score.scales, strict=False):
+                if not np.array_equal(source.cells, scale.cells):  # type: ignore[arg-type]
+                    yield f"cells of {source.spikes.name} are not those of its scale in {score.node}"
+    yield from _shape(op.output.name, op.output.shape, (*op.gain.shape, channels))
+    yield from _typed(op.output, CoreConfig.token_bits, op.output.type.signed)
     for name in ("alpha", "beta"):
         yield from _in(name, getattr(op, name), 0, (1 << CoreConfig.gain_bits) - 1)
     yield from _in("shift", op.shift, *_SHIFTS)
+    if op.timing is not None:
+        yield from _factor_table("timing", op.timing)
 
 
-def _projection_problems(op: Projection, graph: Graph) -> Iterator[str]:
+def _projection_problems(op: Projection) -> Iterator[str]:
     outputs = len(op.weight)
-    rows = () if op.index is None else (graph.default_k,)
-    yield from _shape("weight", op.weight.shape, (outputs, op.input.shape[-1]))
+    source = op.inputs[0]
+    if len({value.shape for value in op.inputs}) > 1 or len(op.inputs) > 2:
+        yield f"inputs are {', '.join(map(str, op.inputs))}, not one or two of the same shape"
+    if len({value.type for value in op.inputs}) > 1:
+        yield f"inputs {', '.join(map(str, op.inputs))} are not of one type"
+    yield from _shape("weight", op.weight.shape, (outputs, source.shape[-1] * len(op.inputs)))
     yield from _shape("bias", op.bias.shape, (outputs,))
-    yield from _shape(op.output.name, op.output.shape, (*rows, outputs))
+    yield from _shape(op.output.name, op.output.shape, (*source.shape[:-1], outputs))
     yield from _signed("weight", op.weight, CoreConfig.weight_bits)
     yield from _signed("bias", op.bias, CoreConfig.bias_bits)
     yield from _in("shift", op.shift, *_SHIFTS)
-    if op.index is None and op.shift:
+    if op.logits and op.shift:
         yield f"shift of logits is {op.shift}, they are exact: 0"
-    if op.index is not None:
+    if not op.logits:
         yield from _typed(op.output, 8, True)

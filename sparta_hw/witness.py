@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from sparta_hw.errors import MismatchError
-from sparta_hw.vectors import Vectors
+from sparta_hw.vectors import Vectors, of_ranks
 
 __all__ = ["check_against_runtime", "run_onnx", "runtime_integers"]
 
 
 def run_onnx(
-    path: str | Path, spikes: NDArray[np.uint8], k: int | None = None, tensors: Iterable[str] = ("logits",)
+    path: str | Path,
+    inputs: NDArray[np.uint8],
+    k: int | None = None,
+    tensors: Iterable[str] = ("logits",),
+    state: NDArray[np.int64] | None = None,
 ) -> dict[str, NDArray]:
     """Execute a model in plain ONNX Runtime.
 
@@ -23,17 +27,19 @@ def run_onnx(
     ----------
     path : path
         ONNX file of the dialect.
-    spikes : uint8 array (n, T, C, H, W)
-        0 or 1.
+    inputs : uint8 array (n, T, C, H, W), or (n, C, H, W)
+        Spikes, 0 or 1, or pixels.
     k : int or None
-        Tokens that attend; the file's own default if None.
+        Tokens that attend, 0 for each sample's own; the file's own default if None.
     tensors : iterable of str
         Values to return, inner ones too.
+    state : int array (n,) or None
+        Feedback state before each sample; the file's own default, 0, if None.
 
     Returns
     -------
     dict of str to array
-        Real values as ONNX Runtime computed them; axes as in docs/dialect.md.
+        Values as ONNX Runtime computed them; axes as in docs/dialect.md.
     """
     import onnxruntime
 
@@ -48,29 +54,36 @@ def run_onnx(
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    feeds = {"spikes": np.ascontiguousarray(spikes.swapaxes(0, 1), np.float32)}
+    spikes = inputs.ndim == 5
+    array = inputs.swapaxes(0, 1) if spikes else inputs
+    feeds: dict[str, NDArray] = {"spikes" if spikes else "pixels": np.ascontiguousarray(array, np.float32)}
     if k is not None:
         feeds["k"] = np.array([k], np.int64)
+    if state is not None:
+        feeds["state"] = state
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
 def runtime_integers(
-    path: str | Path, spikes: NDArray[np.uint8], fracs: Mapping[str, int], k: int | None = None
+    path: str | Path,
+    inputs: NDArray[np.uint8],
+    fracs: Mapping[str, int],
+    k: int | None = None,
+    state: NDArray[np.int64] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Tensors as :func:`run_onnx` computes them, times ``2**frac``, sample first.
 
     Parameters
     ----------
-    path, spikes, k
+    path, inputs, k, state
         See :func:`run_onnx`.
     fracs : mapping of str to int
-        Fractional bits of each tensor to return.
+        Fractional bits of each tensor to return; 0 for spikes, indices, K and the state.
     """
-    computed = run_onnx(path, spikes, k, fracs)
+    computed = run_onnx(path, inputs, k, fracs, state)
     scaled = {name: computed[name].astype(np.float64) * 2.0**frac for name, frac in fracs.items()}
-    return {
-        name: values.swapaxes(0, 1) if name.startswith("stem.") else values for name, values in scaled.items()
-    }
+    # Spikes are the only tensors with five axes, and time is their first one.
+    return {name: values.swapaxes(0, 1) if values.ndim == 5 else values for name, values in scaled.items()}
 
 
 def check_against_runtime(path: str | Path, fracs: Mapping[str, int], vectors: Vectors) -> int:
@@ -83,24 +96,42 @@ def check_against_runtime(path: str | Path, fracs: Mapping[str, int], vectors: V
     fracs : mapping of str to int
         Fractional bits of each tensor to compare.
     vectors : Vectors
-        Inputs, K, and the integers of each tensor.
+        Inputs, K, and the integers of each tensor. With feedback each sample starts from the state that the
+        vectors have after the one before it.
 
     Returns
     -------
     int
-        Elements compared.
+        Elements compared: of tensors in rank order the ranks below each sample's own K.
 
     Raises
     ------
     MismatchError
         Names the first tensor, index, expected and actual value.
     """
-    for name, got in runtime_integers(path, vectors.input, fracs, vectors.k).items():
+    state = None
+    if "next_state" in vectors.tensors:
+        after = vectors.tensors["next_state"].astype(np.int64)
+        state = np.concatenate([np.zeros(1, np.int64), after[:-1]])
+    compared = 0
+    for name, got in runtime_integers(path, vectors.input, fracs, vectors.request, state).items():
         want = vectors.tensors[name].astype(np.float64)
-        if want.shape != got.shape or not np.array_equal(want, got):
-            at = tuple(int(i) for i in np.argwhere(want != got)[0]) if want.shape == got.shape else ()
-            raise MismatchError(
-                f"{path}: ONNX Runtime disagrees with PyTorch at K = {vectors.k} in tensor {name}, index {at}:"
-                f" expected {want[at] if at else want.shape}, actual {got[at] if at else got.shape}"
+        if want.shape != got.shape:
+            raise _mismatch(path, vectors, f"tensor {name}: expected {want.shape}, actual {got.shape}")
+        counts = np.ones(want.shape, bool)
+        if of_ranks(name):
+            below = np.arange(want.shape[1]) < vectors.k[:, None]
+            counts &= below.reshape(*below.shape, *[1] * (want.ndim - 2))
+        wrong = np.argwhere((want != got) & counts)
+        if len(wrong):
+            at = tuple(int(i) for i in wrong[0])
+            raise _mismatch(
+                path, vectors, f"tensor {name}, index {at}: expected {want[at]}, actual {got[at]}"
             )
-    return int(sum(vectors.tensors[name].size for name in fracs))
+        compared += int(counts.sum())
+    return compared
+
+
+def _mismatch(path: str | Path, vectors: Vectors, what: str) -> MismatchError:
+    asked = f"K = {vectors.request}" if vectors.request else "each sample's own K"
+    return MismatchError(f"{path}: ONNX Runtime disagrees with PyTorch at {asked} in {what}")

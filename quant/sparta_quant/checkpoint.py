@@ -26,7 +26,7 @@ __all__ = [
 DIGITS_CHECKPOINT = Path(__file__).parent / "checkpoints" / "digits.pt"
 """The digits network as :func:`~sparta_quant.train.train` leaves it with its default settings."""
 
-_FORMAT = "sparta network 1"
+_FORMAT = "sparta network 2"
 
 
 @dataclass(frozen=True)

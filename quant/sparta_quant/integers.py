@@ -1,8 +1,9 @@
 """The integers that define a deployed network: all that export, checkpoint and exact forward need."""
 
+import types
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -10,7 +11,17 @@ from numpy.typing import NDArray
 
 from sparta_quant.config import SpartaConfig
 
-__all__ = ["GateIntegers", "HILIFIntegers", "NetworkIntegers", "ScoreIntegers", "WeightIntegers"]
+__all__ = [
+    "AttentionIntegers",
+    "FeedbackIntegers",
+    "GateIntegers",
+    "HILIFIntegers",
+    "MlpIntegers",
+    "NetworkIntegers",
+    "ScoreIntegers",
+    "SpikingIntegers",
+    "WeightIntegers",
+]
 
 IntArray = NDArray[np.int64]
 
@@ -20,7 +31,8 @@ class WeightIntegers:
     """Weights of a convolution (C', C, height, width) or a linear layer (outputs, inputs).
 
     ``weight`` is s8 and stands for ``weight * 2**-frac``. ``bias`` (outputs,) is s24 on the grid of the sums,
-    ``frac`` plus the fractional bits of the input; None where the layer has no bias.
+    ``frac`` plus the fractional bits of the input; None where the layer has no bias. The 1x1 weights of a pooled
+    branch are those of one place of its cells.
     """
 
     weight: IntArray
@@ -37,10 +49,27 @@ class HILIFIntegers:
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreIntegers:
-    """``tables`` (4, T * 8 + 1): first, interval, burst and rate, on the grid of the score."""
+class SpikingIntegers:
+    """A spiking convolution."""
 
-    tables: IntArray
+    conv: WeightIntegers
+    hilif: HILIFIntegers
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreIntegers:
+    """Tables of one scale, ``msp`` and ``temporal`` (4, T * 8 + 1): first, interval, burst and rate, s11.4."""
+
+    msp: IntArray
+    temporal: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class MlpIntegers:
+    """A token MLP: its hidden layer (8, 3) and its output layer (1, 8)."""
+
+    hidden: WeightIntegers
+    output: WeightIntegers
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,66 +81,103 @@ class GateIntegers:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class NetworkIntegers:
-    """A whole network; ``convs`` and ``hilifs`` have one entry for each stem layer."""
+class AttentionIntegers:
+    """One attention layer; ``hidden`` (D, 2 D) is None in the last one."""
 
-    config: SpartaConfig
-    convs: tuple[WeightIntegers, ...]
-    hilifs: tuple[HILIFIntegers, ...]
-    score: ScoreIntegers
-    gate: GateIntegers
     query: WeightIntegers
     key: WeightIntegers
     value: WeightIntegers
+    hidden: WeightIntegers | None
+
+
+@dataclass(frozen=True, eq=False)
+class FeedbackIntegers:
+    """``activity_shift`` u5 and ``target`` u16 of the feedback controller."""
+
+    activity_shift: int
+    target: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NetworkIntegers:
+    """A whole network; parts that its configuration switches off are None.
+
+    Parameters
+    ----------
+    config : SpartaConfig
+        Shape and formats.
+    spiking : tuple of SpikingIntegers
+        Stem layers, then the branches fine, local, context.
+    scores : tuple of ScoreIntegers
+        One for each scale.
+    inhibition : int or None
+        u7.6, of the centre-surround kernel.
+    fusion, sparsity, priority : MlpIntegers or None
+        Token MLPs of eq. 8, eq. 7 and the sparse classifier.
+    k_table : int array (256,) or None
+        K for the sparsity MLP's output >> 4, from -128.
+    gate : GateIntegers
+        Factors of eq. 9.
+    timing, temperature : int array (128,) or None
+        u8.6, for a score >> 5, from -64.
+    attention : tuple of AttentionIntegers
+        One for each layer.
+    classifier : WeightIntegers
+        Logits.
+    feedback : FeedbackIntegers or None
+        Feedback controller.
+    """
+
+    config: SpartaConfig
+    spiking: tuple[SpikingIntegers, ...]
+    scores: tuple[ScoreIntegers, ...]
+    gate: GateIntegers
+    attention: tuple[AttentionIntegers, ...]
     classifier: WeightIntegers
+    inhibition: int | None = None
+    fusion: MlpIntegers | None = None
+    sparsity: MlpIntegers | None = None
+    k_table: IntArray | None = None
+    timing: IntArray | None = None
+    priority: MlpIntegers | None = None
+    temperature: IntArray | None = None
+    feedback: FeedbackIntegers | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Tensors, numbers and text only, so that ``torch.load(weights_only=True)`` reads them."""
-        return {
-            "config": self.config.to_dict(),
-            "convs": [_weights_to_dict(conv) for conv in self.convs],
-            "hilifs": [
-                {"leak": _tensor(hilif.leak), "threshold": _tensor(hilif.threshold)} for hilif in self.hilifs
-            ],
-            "tables": _tensor(self.score.tables),
-            "gate": {"alpha": self.gate.alpha, "beta": self.gate.beta},
-            **{name: _weights_to_dict(getattr(self, name)) for name in _LINEARS},
-        }
+        parts = {field.name: _to_plain(getattr(self, field.name)) for field in fields(self)}
+        return {**parts, "config": self.config.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "NetworkIntegers":
         """The network that :meth:`to_dict` wrote."""
-        return cls(
-            config=SpartaConfig.from_dict(values["config"]),
-            convs=tuple(_weights_from_dict(conv) for conv in values["convs"]),
-            hilifs=tuple(
-                HILIFIntegers(_array(hilif["leak"]), _array(hilif["threshold"])) for hilif in values["hilifs"]
-            ),
-            score=ScoreIntegers(_array(values["tables"])),
-            gate=GateIntegers(**values["gate"]),
-            **{name: _weights_from_dict(values[name]) for name in _LINEARS},
-        )
+        hints = get_type_hints(cls)
+        parts = {name: _from_plain(hints[name], value) for name, value in values.items() if name != "config"}
+        return cls(config=SpartaConfig.from_dict(values["config"]), **parts)
 
 
-_LINEARS = ("query", "key", "value", "classifier")
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        fits_byte = value.size and np.array_equal(value, value.astype(np.int8))
+        return torch.from_numpy(value.astype(np.int8 if fits_byte else np.int32))
+    if isinstance(value, tuple):
+        return [_to_plain(part) for part in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {field.name: _to_plain(getattr(value, field.name)) for field in fields(value)}
+    return value
 
 
-def _tensor(array: IntArray) -> torch.Tensor:
-    return torch.from_numpy(array.astype(np.int32))
-
-
-def _array(tensor: torch.Tensor) -> IntArray:
-    return tensor.numpy().astype(np.int64)
-
-
-def _weights_to_dict(weights: WeightIntegers) -> dict[str, Any]:
-    return {
-        "weight": torch.from_numpy(weights.weight.astype(np.int8)),
-        "frac": weights.frac,
-        "bias": None if weights.bias is None else _tensor(weights.bias),
-    }
-
-
-def _weights_from_dict(values: Mapping[str, Any]) -> WeightIntegers:
-    bias = values["bias"]
-    return WeightIntegers(_array(values["weight"]), values["frac"], None if bias is None else _array(bias))
+def _from_plain(kind: Any, value: Any) -> Any:
+    """``value`` as the type ``kind``: a class of this module, a tuple of one, an array or a number."""
+    if get_origin(kind) in (Union, types.UnionType):
+        if value is None:
+            return None
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    if isinstance(value, torch.Tensor):
+        return value.numpy().astype(np.int64)
+    if isinstance(value, list):
+        return tuple(_from_plain(get_args(kind)[0], part) for part in value)
+    if isinstance(value, dict):
+        hints = get_type_hints(kind)
+        return kind(**{name: _from_plain(hints[name], part) for name, part in value.items()})
+    return value

@@ -5,139 +5,217 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.errors import ConfigError
-from sparta_hw.numerics import floor_shift, saturate
-from sparta_quant.config import SpartaConfig, StemLayer
+from sparta_hw.numerics import FixedPoint, floor_shift, saturate
+from sparta_quant.config import SpartaConfig
+from sparta_quant.dynamic_k import k_table
 from sparta_quant.integers import (
+    AttentionIntegers,
+    FeedbackIntegers,
     GateIntegers,
     HILIFIntegers,
+    MlpIntegers,
     NetworkIntegers,
     ScoreIntegers,
+    SpikingIntegers,
     WeightIntegers,
 )
 from sparta_quant.network import SpartaNetwork
+from sparta_quant.random_config import random_config
+from sparta_quant.stem import SpikingConv
+from sparta_quant.token_mlp import HIDDEN_FRAC
 
-__all__ = ["random_network", "random_spikes"]
+__all__ = ["random_integers", "random_network", "random_spikes"]
 
-_MAX_TOKENS = 16
-_MAX_FEATURES = 16
 _CALIBRATION_SAMPLES = 16
+_TABLE = FixedPoint(CoreConfig.table_bits, CoreConfig.score_frac)
+_MEMORYLESS = 255
+_CURVE_ENTRIES = 128
+_SMALLEST_RATE = 0.1
+"""Spikes per neuron and step over the calibration inputs."""
 
 
 def random_network(seed: int) -> SpartaNetwork:
-    """A deployed network of random shape and random integers; the same one for the same seed.
+    """A deployed network of random shape, parts and integers; the same one for the same seed.
 
-    It has 1 to 3 stem layers with kernels of 1, 3 and 5 and strides of 1 and 2, 1 to 8 steps, 4 to 16 tokens
-    of at most 16 features and 2 to 10 classes. Thresholds are set from the currents of random spikes, so that
-    neurons of every layer fire.
+    Thresholds are set from the currents of random spikes, so that neurons of every layer fire. The other integers
+    take their whole range, so that ties, negative numbers and saturation occur.
     """
     rng = np.random.default_rng(seed)
-    config = _random_config(rng, seed)
-    spikes = random_spikes(config, _CALIBRATION_SAMPLES, seed)
-    convs, hilifs = [], []
-    for n, layer in enumerate(config.stem):
-        inputs = (config.input, *config.shapes)[n][0]
-        conv = _random_weights(
-            rng,
-            (layer.channels, inputs, layer.kernel, layer.kernel),
-            config.membrane_frac + int(rng.integers(0, 4)),
-            excitation=20,
-        )
-        hilif, spikes = _calibrated(rng, config, layer, conv, spikes)
-        convs.append(conv)
-        hilifs.append(hilif)
-    features = config.features
-    query, key, value = (
-        _random_weights(rng, (features, features), int(rng.integers(5, 9)), bias=config.projection_bias)
-        for _ in range(3)
-    )
-    return SpartaNetwork.from_integers(
-        NetworkIntegers(
-            config=config,
-            convs=tuple(convs),
-            hilifs=tuple(hilifs),
-            score=_random_tables(rng, config.timesteps),
-            gate=GateIntegers(int(rng.integers(32, 256)), int(rng.integers(0, 64))),
-            query=query,
-            key=key,
-            value=value,
-            classifier=_random_weights(rng, (config.classes, features), int(rng.integers(4, 10))),
-        )
-    )
+    config = random_config(rng, f"random{seed}")
+    return SpartaNetwork.from_integers(random_integers(config, rng, seed))
 
 
 def random_spikes(config: SpartaConfig, samples: int, seed: int) -> NDArray[np.uint8]:
-    """Spikes (samples, T, C, H, W), each sample at its own rate between 5 and 50 %."""
+    """Spikes (samples, T, C, H, W), each sample at its own rate between 5 and 50 %.
+
+    With direct coding pixels (samples, C, H, W), each sample with its own contrast.
+    """
     rng = np.random.default_rng(seed)
+    if config.coding == "direct":
+        contrast = rng.uniform(0.1, 1.0, (samples, 1, 1, 1))
+        return (rng.random((samples, *config.input)) * contrast * 256).astype(np.uint8)
     rates = rng.uniform(0.05, 0.5, (samples, 1, 1, 1, 1))
     return (rng.random((samples, config.timesteps, *config.input)) < rates).astype(np.uint8)
 
 
-def _random_config(rng: np.random.Generator, seed: int) -> SpartaConfig:
-    while True:
-        depth = int(rng.integers(1, 4))
-        height, width = (int(size) for size in rng.integers(4, 11, 2))
-        stem = tuple(_random_layer(rng) for _ in range(depth))
-        try:
-            config = SpartaConfig(
-                name=f"random{seed}",
-                timesteps=int(rng.integers(1, 9)),
-                input=(int(rng.integers(1, 4)), height, width),
-                stem=stem,
-                classes=int(rng.integers(2, 11)),
-                default_k=1,
-                projection_bias=bool(rng.integers(2)),
-                v_reset=int(rng.integers(-30, 9)),
-                membrane_frac=int(rng.integers(4, 9)),
-                token_frac=int(rng.integers(2, 7)),
-                query_frac=int(rng.integers(2, 6)),
-                key_frac=int(rng.integers(2, 6)),
-                value_frac=int(rng.integers(2, 6)),
-                pooled_frac=int(rng.integers(-2, 3)),
-            )
-        except ConfigError:
-            continue
-        if 4 <= config.tokens <= _MAX_TOKENS:
-            return replace(config, default_k=int(rng.integers(1, config.tokens + 1)))
-
-
-def _random_layer(rng: np.random.Generator) -> StemLayer:
-    kernel = int(rng.choice([1, 3, 5]))
-    return StemLayer(
-        channels=int(rng.choice([3, 4, 5, 8, 12, _MAX_FEATURES])),
-        kernel=kernel,
-        stride=int(rng.choice([1, 2])),
-        pad=int(rng.integers(0, kernel // 2 + 1)),
-        reset="soft" if rng.integers(2) else "hard",
+def random_integers(config: SpartaConfig, rng: np.random.Generator, seed: int) -> NetworkIntegers:
+    """Integers of a network of this configuration; ``seed`` is that of the inputs that set its thresholds."""
+    features = config.features
+    inputs = random_spikes(config, _CALIBRATION_SAMPLES, seed)
+    score_frac, cue_frac = CoreConfig.score_frac, CoreConfig.cue_frac
+    integers = NetworkIntegers(
+        config=config,
+        spiking=_spiking(rng, config, inputs),
+        scores=tuple(_tables(rng, config) for _ in config.scale_channels),
+        gate=GateIntegers(int(rng.integers(32, 256)), int(rng.integers(0, 64))),
+        attention=tuple(_attention(rng, config, n) for n in range(config.attention_layers)),
+        classifier=_weights(rng, (config.classes, features), int(rng.integers(4, 10))),
+        inhibition=int(rng.integers(0, 128)) if config.fusion and config.spatial else None,
+        fusion=_mlp(rng, score_frac, score_frac) if config.fusion else None,
+        sparsity=_mlp(rng, cue_frac, CoreConfig.sparsity_frac) if config.dynamic_k else None,
+        k_table=_k_table(rng, config) if config.dynamic_k else None,
+        timing=rng.integers(0, 256, _CURVE_ENTRIES) if config.timing_attention else None,
+        priority=_mlp(rng, cue_frac, score_frac) if config.priority else None,
+        temperature=rng.integers(0, 256, _CURVE_ENTRIES) if config.temperature else None,
+        feedback=FeedbackIntegers(0, 0) if config.feedback else None,
     )
+    if config.feedback is None:
+        return integers
+    network = SpartaNetwork.from_integers(integers)
+    network.calibrate_feedback(_tensor(config, inputs))
+    feedback = network.integers().feedback
+    assert feedback is not None
+    shift = max(0, feedback.activity_shift - int(rng.integers(0, 6)))
+    target = min((feedback.target << feedback.activity_shift) >> shift, (1 << 16) - 1)
+    return replace(integers, feedback=FeedbackIntegers(shift, target))
 
 
-def _random_weights(
-    rng: np.random.Generator, shape: tuple[int, ...], frac: int, *, bias: bool = True, excitation: float = 0.0
+def _tensor(config: SpartaConfig, inputs: NDArray[np.uint8]) -> torch.Tensor:
+    values = torch.from_numpy(inputs).float()
+    return values if config.coding == "direct" else values.transpose(0, 1)
+
+
+def _weights(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    frac: int,
+    *,
+    bias: bool = True,
+    excitation: float = 0.0,
+    largest_bias: int = 200,
 ) -> WeightIntegers:
-    weight = np.rint(rng.normal(excitation, 50.0, shape)).clip(-127, 127).astype(np.int64)
-    return WeightIntegers(weight, frac, rng.integers(-200, 201, shape[0]) if bias else None)
+    weight = np.rint(rng.normal(excitation, 50.0, shape)).clip(-128, 127).astype(np.int64)
+    biases = rng.integers(-largest_bias, largest_bias + 1, shape[0]) if bias else None
+    return WeightIntegers(weight, frac, biases)
+
+
+def _attention(rng: np.random.Generator, config: SpartaConfig, layer: int) -> AttentionIntegers:
+    features = config.features
+    input_frac = config.token_frac if layer == 0 else config.hidden_frac
+
+    def weights(shape: tuple[int, int], output_frac: int, *, bias: bool) -> WeightIntegers:
+        frac = max(int(rng.integers(5, 9)), output_frac - input_frac)
+        return _weights(rng, shape, frac, bias=bias)
+
+    square = (features, features)
+    query, key, value = (
+        weights(square, frac, bias=config.projection_bias)
+        for frac in (config.query_frac, config.key_frac, config.value_frac)
+    )
+    last = layer == config.attention_layers - 1
+    hidden = None if last else weights((features, 2 * features), config.hidden_frac, bias=True)
+    return AttentionIntegers(query=query, key=key, value=value, hidden=hidden)
+
+
+def _mlp(rng: np.random.Generator, input_frac: int, output_frac: int) -> MlpIntegers:
+    """Shifts are so that means of cues and scores of tokens reach most of the output's range."""
+    units = CoreConfig.hidden_units
+    hidden_shift = int(rng.integers(0, 5) if input_frac == CoreConfig.cue_frac else rng.integers(3, 8))
+    shift = int(rng.integers(5, 10))
+    largest = int(rng.choice([200, 20_000]))
+    hidden = _weights(rng, (units, 3), hidden_shift + HIDDEN_FRAC - input_frac, largest_bias=largest)
+    output = _weights(rng, (1, units), shift + output_frac - HIDDEN_FRAC, largest_bias=largest)
+    return MlpIntegers(hidden, output)
+
+
+def _k_table(rng: np.random.Generator, config: SpartaConfig) -> NDArray[np.int64]:
+    """The paper's, or one where every output of the MLP has its own K."""
+    if rng.integers(2):
+        return k_table(config.tokens, config.k_min)
+    return rng.integers(config.k_min, config.tokens + 1, 256)
+
+
+def _tables(rng: np.random.Generator, config: SpartaConfig) -> ScoreIntegers:
+    """Smooth and coarse, so that equal scores occur, or with entries of the whole range, so that sums saturate."""
+    entries = (config.timesteps << CoreConfig.cue_frac) + 1
+
+    def tables() -> NDArray[np.int64]:
+        if rng.random() < 0.2:
+            return rng.integers(_TABLE.min, _TABLE.max + 1, (4, entries))
+        slopes = rng.uniform(-0.6, 0.6, (4, 1)) * np.arange(entries)
+        return (slopes + rng.integers(-8, 9, (4, entries))).astype(np.int64) & -4
+
+    return ScoreIntegers(tables(), tables())
+
+
+def _spiking(
+    rng: np.random.Generator, config: SpartaConfig, inputs: NDArray[np.uint8]
+) -> tuple[SpikingIntegers, ...]:
+    """Weights and neurons of the stem's layers, one after the other, then of the branches."""
+    layers, spikes = [], inputs
+    for n, stage in enumerate(SpartaNetwork(config).spiking):
+        layer, fired = _alive(rng, config, stage, spikes)
+        layers.append(layer)
+        if n < len(config.stem):
+            spikes = fired
+    return tuple(layers)
+
+
+def _alive(
+    rng: np.random.Generator, config: SpartaConfig, stage: SpikingConv, spikes: NDArray[np.uint8]
+) -> tuple[SpikingIntegers, NDArray[np.uint8]]:
+    """A layer that fires for these inputs, and its spikes."""
+    memory = stage.hilif.tau is not None
+    wide = 8 if stage.direct else int(np.log2(stage.cell**2))
+    while True:
+        conv = _weights(
+            rng,
+            tuple(stage.conv.layer.weight.shape),
+            config.membrane_frac + int(rng.integers(0, 4)) + wide,
+            excitation=20,
+        )
+        hilif, fired = _calibrated(rng, config, stage, conv, spikes, memory=memory)
+        if fired.mean() >= _SMALLEST_RATE:
+            return SpikingIntegers(conv, hilif), fired
 
 
 def _calibrated(
     rng: np.random.Generator,
     config: SpartaConfig,
-    layer: StemLayer,
+    stage: SpikingConv,
     conv: WeightIntegers,
     spikes: NDArray[np.uint8],
+    *,
+    memory: bool,
 ) -> tuple[HILIFIntegers, NDArray[np.uint8]]:
     """Neurons whose thresholds are quantiles of their free membranes, and their spikes."""
-    current = torch.nn.functional.conv2d(
-        torch.from_numpy(spikes).flatten(0, 1).double(),
+    layer, steps = stage.shape, 1 if stage.direct else config.timesteps
+    frames = torch.from_numpy(spikes).double()
+    frames = functional.avg_pool2d(frames.reshape(-1, *spikes.shape[-3:]), stage.cell, divisor_override=1)
+    current = functional.conv2d(
+        frames,
         torch.from_numpy(conv.weight).double(),
         torch.from_numpy(conv.bias).double(),
         stride=layer.stride,
         padding=layer.pad,
-    ).unflatten(0, spikes.shape[:2])
+    ).unflatten(0, (-1, steps))
     x = saturate(floor_shift(current.long().numpy(), conv.frac - config.membrane_frac), config.membrane)
-    leak = rng.integers(64, 256, layer.channels)
+    if stage.direct:
+        x = np.repeat(x, config.timesteps, axis=1)
+    leak = rng.integers(64, 256, layer.channels) if memory else np.full(layer.channels, _MEMORYLESS)
     never = np.full(layer.channels, config.membrane.max)
     v_reset = config.layer_v_reset(layer)
     free, _ = _integrate(x, leak, never, v_reset, soft=False)
@@ -160,10 +238,3 @@ def _integrate(
         charged[:, t], fired[:, t] = v, v >= threshold
         v = np.where(v >= threshold, v - threshold if soft else v_reset, v)
     return charged, fired
-
-
-def _random_tables(rng: np.random.Generator, steps: int) -> ScoreIntegers:
-    """Tables whose sums stay inside the score; coarse, so that equal scores occur."""
-    entries = (steps << CoreConfig.cue_frac) + 1
-    slopes = rng.uniform(-0.6, 0.6, (4, 1)) * np.arange(entries)
-    return ScoreIntegers((slopes + rng.integers(-8, 9, (4, entries))).astype(np.int64) & -4)

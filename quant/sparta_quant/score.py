@@ -1,4 +1,4 @@
-"""Token score from temporal cues (paper MSP, eq. 3-5), in the base-2 logarithm."""
+"""Scores of one scale from its temporal cues (paper MSP, eq. 3-5), in the base-2 logarithm."""
 
 import math
 
@@ -9,76 +9,105 @@ from torch import Tensor, nn
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.numerics import FixedPoint
+from sparta_quant.config import CUES
 from sparta_quant.cues import Cues
 from sparta_quant.grid import GridPart, exact_ste
 from sparta_quant.integers import ScoreIntegers
 
 __all__ = ["TokenScore"]
 
-_ENTRY = FixedPoint(CoreConfig.score_bits - 2, CoreConfig.score_frac)
-"""Range of one table entry: the sum of four stays inside the format of the score."""
+_ENTRY = FixedPoint(CoreConfig.table_bits, CoreConfig.score_frac)
+_LOG2E = math.log2(math.e)
+_MSP_FACTORS = {"first": 0.2, "interval": 0.1, "burst": 0.1, "rate": 0.5}
+_TEMPORAL_FACTORS = {"first": 1.0, "interval": 0.5, "burst": 0.2}
 
 
 class TokenScore(GridPart[ScoreIntegers]):
-    """``log2 w_combined`` of paper eq. 5, with burst as a fourth cue::
+    """``log2 w_combined`` of paper eq. 5, with burst as a fourth cue, and a temporal priority beside it::
 
-        score = log2(e) * (-alpha * first - beta * interval + delta * burst) + log2 sigmoid(gamma * rate)
+        msp      = log2(e) (-alpha first - beta interval + delta burst) + log2 sigmoid(gamma rate)
+        temporal = log2(e) (-alpha' first - beta' interval + delta' burst)
 
-    On the grid each term is a table over the cue's values, rounded once. alpha, beta, gamma and delta are
-    learned through the attention mask and stay non-negative: early, dense, bursting tokens rank first.
+    On the grid each term is a table over the cue's values, rounded once and saturated to s11.4. The factors are
+    learned and stay non-negative: early, dense, bursting tokens rank first. A cue that is left out has a table
+    of zeros and no factor.
 
     Parameters
     ----------
     steps : int
         T; tables have ``T * 8 + 1`` entries.
+    cues : tuple of str
+        Cues of the MSP score (paper Table 4).
+    temporal : bool
+        Whether the temporal score is used; False: it is zero.
     """
 
     tables: Tensor
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, cues: tuple[str, ...] = CUES, *, temporal: bool = True) -> None:
         super().__init__()
         self._steps = steps
-        self.alpha = nn.Parameter(torch.tensor(0.2))
-        self.beta = nn.Parameter(torch.tensor(0.1))
-        self.gamma = nn.Parameter(torch.tensor(0.5))
-        self.delta = nn.Parameter(torch.tensor(0.1))
+        self._names = (
+            {cue: f"msp_{cue}" for cue in _MSP_FACTORS if cue in cues},
+            {cue: f"temporal_{cue}" for cue in _TEMPORAL_FACTORS if temporal},
+        )
+        for names, factors in zip(self._names, (_MSP_FACTORS, _TEMPORAL_FACTORS), strict=True):
+            for cue, name in names.items():
+                self.register_parameter(name, nn.Parameter(torch.tensor(factors[cue])))
 
     @torch.no_grad()
     def clamp_(self) -> None:
         """Keep the learned factors non-negative."""
-        for factor in (self.alpha, self.beta, self.gamma, self.delta):
+        for factor in self.parameters(recurse=False):
             factor.clamp_(min=0.0)
 
-    def _terms(self, cues: Cues) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        log2e = math.log2(math.e)
-        return (
-            -log2e * self.alpha * cues.first,
-            -log2e * self.beta * cues.interval,
-            log2e * self.delta * cues.burst,
-            log2e * F.logsigmoid(self.gamma * cues.rate),
-        )
+    def _terms(self, names: dict[str, str], cues: Cues) -> list[Tensor]:
+        """The terms of one score, in the order of the tables."""
+        meaning = {
+            "first": lambda factor: -_LOG2E * factor * cues.first,
+            "interval": lambda factor: -_LOG2E * factor * cues.interval,
+            "burst": lambda factor: _LOG2E * factor * cues.burst,
+            "rate": lambda factor: _LOG2E * F.logsigmoid(factor * cues.rate),
+        }
+        return [
+            meaning[cue](getattr(self, names[cue])) if cue in names else torch.zeros_like(cues.first)
+            for cue in CUES
+        ]
 
     def _tables(self) -> Tensor:
-        grid = torch.arange((self._steps << CoreConfig.cue_frac) + 1) * 2.0**-CoreConfig.cue_frac
-        terms = torch.stack(self._terms(Cues(grid, grid, grid, grid))).detach()
+        """Real values (2, 4, T * 8 + 1) on the grid."""
+        reference = next(self.parameters(), torch.zeros(()))
+        grid = (
+            torch.arange((self._steps << CoreConfig.cue_frac) + 1).to(reference) * 2.0**-CoreConfig.cue_frac
+        )
+        cues = Cues(grid, grid, grid, grid)
+        terms = torch.stack([torch.stack(self._terms(names, cues)) for names in self._names]).detach()
         return torch.round(terms / _ENTRY.scale).clamp(_ENTRY.min, _ENTRY.max) * _ENTRY.scale
 
     def round(self) -> ScoreIntegers:
-        return ScoreIntegers((self._tables().double().numpy() / _ENTRY.scale).astype(np.int64))
+        msp, temporal = (self._tables().double().numpy() / _ENTRY.scale).astype(np.int64)
+        return ScoreIntegers(msp, temporal)
 
     def reals(self, integers: ScoreIntegers) -> dict[str, Tensor | None]:
-        return {"tables": torch.from_numpy(integers.tables).float() * _ENTRY.scale}
+        tables = np.stack([integers.msp, integers.temporal])
+        return {"tables": torch.from_numpy(tables).float() * _ENTRY.scale}
 
-    def forward(self, cues: Cues) -> Tensor:
-        """Score (batch, N) of the cues."""
-        if not self.exact:
-            return sum(self._terms(cues), torch.zeros(()))
-        tables = self.tables if self.frozen else self._tables()
-        looked_up = sum(
-            (
-                table[(cue.detach() * (1 << CoreConfig.cue_frac)).long()]
-                for table, cue in zip(tables, cues, strict=True)
-            ),
-            torch.zeros((), dtype=tables.dtype),
-        )
-        return looked_up if self.frozen else exact_ste(looked_up, sum(self._terms(cues), torch.zeros(())))
+    def forward(self, cues: Cues) -> tuple[Tensor, Tensor]:
+        """MSP and temporal score, each (batch, positions), of the cues."""
+        if self.frozen:
+            msp, temporal = (_looked_up(table, cues) for table in self.tables)
+            return msp, temporal
+        soft = [sum(self._terms(names, cues), torch.zeros(())) for names in self._names]
+        if self.exact:
+            exact = [_looked_up(table, cues) for table in self._tables()]
+            soft = [exact_ste(value, real) for value, real in zip(exact, soft, strict=True)]
+        return soft[0], soft[1]
+
+
+def _looked_up(tables: Tensor, cues: Cues) -> Tensor:
+    """Sum of one entry of each of the tables (4, T * 8 + 1)."""
+    entries = [
+        table[(cue.detach() * (1 << CoreConfig.cue_frac)).long()]
+        for table, cue in zip(tables, cues, strict=True)
+    ]
+    return torch.stack(entries).sum(0)

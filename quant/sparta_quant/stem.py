@@ -7,9 +7,15 @@ from torch import Tensor, nn
 from sparta_quant.config import SpartaConfig, StemLayer
 from sparta_quant.grid import GridModule, floor_quantizer
 from sparta_quant.hilif import HILIF
+from sparta_quant.integers import SpikingIntegers
 from sparta_quant.weights import conv_weights
 
 __all__ = ["SpikingConv"]
+
+_SPIKE_GAIN = 4.0
+"""Initial weights over spikes are large, because few spikes arrive."""
+_PIXEL_GAIN = 1 / 32
+"""Initial weights over pixels are small, because pixels reach 255."""
 
 
 class SpikingConv(GridModule):
@@ -25,17 +31,36 @@ class SpikingConv(GridModule):
     Parameters
     ----------
     config : SpartaConfig
-        Formats.
+        Formats and priors.
     layer : StemLayer
         Shape.
     inputs : int
         Input channels.
+    cell : int
+        Sums over cells of ``cell x cell`` positions are convolved (adaptive pooling); 1: the positions.
+    memory : bool
+        False: neurons without memory (K = 255).
+    direct : bool
+        The input is pixels 0 to 255, which every step sees.
     """
 
-    def __init__(self, config: SpartaConfig, layer: StemLayer, inputs: int) -> None:
+    def __init__(
+        self,
+        config: SpartaConfig,
+        layer: StemLayer,
+        inputs: int,
+        *,
+        cell: int = 1,
+        memory: bool = True,
+        direct: bool = False,
+    ) -> None:
         super().__init__()
         self.shape = layer
-        self.conv = conv_weights(inputs, layer.channels, layer.kernel, config.membrane.frac)
+        self.cell = cell
+        self.direct = direct
+        self._steps = config.timesteps
+        gain = _PIXEL_GAIN if direct else _SPIKE_GAIN / cell
+        self.conv = conv_weights(inputs, layer.channels, layer.kernel, config.membrane.frac, gain)
         self.normalise: nn.BatchNorm2d | None = nn.BatchNorm2d(layer.channels, affine=False)
         self.current = floor_quantizer(config.membrane)
         self.hilif = HILIF(
@@ -43,20 +68,33 @@ class SpikingConv(GridModule):
             soft=layer.reset == "soft",
             v_reset=config.layer_v_reset(layer),
             membrane=config.membrane,
+            tau_mu=config.tau_mu,
+            tau_sigma=config.tau_sigma,
             v_mu=config.v_mu,
+            v_sigma=config.v_sigma,
+            learn_priors=config.learn_priors,
+            memory=memory,
         )
 
-    def forward(self, spikes: Tensor) -> Tensor:
-        """Spikes (T, batch, C', H', W') of spikes (T, batch, C, H, W)."""
+    def forward(self, spikes: Tensor, offset: Tensor | None = None) -> Tensor:
+        """Spikes (T, batch, C', H', W') of spikes (T, batch, C, H, W) or pixels (batch, C, H, W).
+
+        ``offset`` (batch,) moves the thresholds of each sample.
+        """
+        frames = spikes if self.direct else spikes.flatten(0, 1)
+        x = self._currents(frames)
+        steps = (1, len(spikes)) if self.direct else spikes.shape[:2]
+        return self.hilif(x.unflatten(0, steps).expand(self._steps, -1, -1, -1, -1), offset)
+
+    def _currents(self, frames: Tensor) -> Tensor:
         weight, bias = self.conv()
-        frames = spikes.flatten(0, 1)
+        if self.cell > 1:
+            frames = F.avg_pool2d(frames, self.cell, divisor_override=1)
         if self.normalise is None:
             x = self._convolved(frames, weight, bias)
         else:
             x = self.normalise(self._convolved(frames, weight, None)) + bias.view(-1, 1, 1)
-        if self.exact:
-            x = self.current(x)
-        return self.hilif(x.unflatten(0, spikes.shape[:2]))
+        return self.current(x) if self.exact else x
 
     def _convolved(self, frames: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv2d(frames, weight, bias, stride=self.shape.stride, padding=self.shape.pad)
@@ -68,6 +106,15 @@ class SpikingConv(GridModule):
             return
         statistics = self.normalise.state_dict()
         deviation = torch.sqrt(statistics["running_var"] + self.normalise.eps)
-        self.hilif.v_th.mul_(deviation)
+        self.hilif.rescale_(deviation)
         self.conv.layer.bias.mul_(deviation).sub_(statistics["running_mean"])
         self.normalise = None
+
+    def integers(self) -> SpikingIntegers:
+        """Weights and neurons as the hardware has them."""
+        return SpikingIntegers(self.conv.integers(), self.hilif.integers())
+
+    def freeze(self, integers: SpikingIntegers) -> None:
+        """Replace the learned parameters by ``integers``."""
+        self.conv.freeze(integers.conv)
+        self.hilif.freeze(integers.hilif)

@@ -102,10 +102,10 @@ class Weights(GridPart[WeightIntegers]):
         del self.layer
 
 
-def conv_weights(inputs: int, outputs: int, kernel: int, output_frac: int) -> Weights:
-    """Weights of a convolution over spikes; they start large, because few spikes arrive."""
+def conv_weights(inputs: int, outputs: int, kernel: int, output_frac: int, gain: float) -> Weights:
+    """Weights of a convolution over integers; ``gain`` multiplies PyTorch's initial weights."""
     layer = QuantConv2d(inputs, outputs, kernel, bias=True, weight_quant=_Weight8)
-    return Weights(layer, input_frac=0, output_frac=output_frac, gain=4.0)
+    return Weights(layer, input_frac=0, output_frac=output_frac, gain=gain)
 
 
 def linear_weights(

@@ -1,7 +1,7 @@
 """Sparse attention among the K selected tokens: the unit, and its arithmetic as a NumPy function."""
 
 import numpy as np
-from amaranth.hdl import Array, Module, Shape, Signal, signed
+from amaranth.hdl import Array, Module, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
 from sparta_hw.numerics import EXP_TABLE, RECIPROCAL_TABLE
-from sparta_rtl.layouts import descriptor_layout
+from sparta_rtl.layouts import descriptor_layout, mask_layout
 from sparta_rtl.memory import BlockRam, ReadPort, WritePort
 from sparta_rtl.normalise import Normaliser
 from sparta_rtl.similarity import SimilarityPass
@@ -19,19 +19,21 @@ __all__ = ["AttentionUnit", "attend", "attention_layout"]
 
 IntArray = NDArray[np.int64]
 
-_COMPARE_LATENCY = 12
+_COMPARE_LATENCY = 14
 """Cycles, at most, from a freed slot to the next row's maximum, besides K * chunks."""
 
 
-def attend(query: IntArray, key: IntArray, value: IntArray, scores: IntArray, shift: int) -> IntArray:
-    """Base-2 softmax attention in integers ("Sparse attention" of ARCHITECTURE.md; paper MSP and SC).
+def attend(
+    query: IntArray, key: IntArray, value: IntArray, mask: IntArray, sharpness: IntArray, shift: int
+) -> IntArray:
+    """Base-2 softmax attention of one head in integers ("Attention layer l" of ARCHITECTURE.md; paper MSP and SC).
 
     Parameters
     ----------
     query, key, value : int array (K, D)
         s8, in rank order.
-    scores : int array (K,)
-        Token scores s12.4 in rank order.
+    mask, sharpness : int array (K,)
+        MSP scores s12.4 and factors u8.6 of the tokens, in rank order.
     shift : int
         Right shift of a dot product onto the score grid.
 
@@ -40,7 +42,8 @@ def attend(query: IntArray, key: IntArray, value: IntArray, scores: IntArray, sh
     int array (K, D)
         s8, on the grid of ``value``.
     """
-    z = np.clip((query @ key.T >> shift) + scores, -2048, 2047)
+    dot = np.clip(query @ key.T >> shift, -2048, 2047)
+    z = np.clip((dot * sharpness[:, None] >> 6) + mask, -2048, 2047)
     distance = z.max(axis=1, keepdims=True) - z
     weight = np.array(EXP_TABLE)[distance & 15] >> np.minimum(distance >> 4, 15)
     total = weight.sum(axis=1, keepdims=True)
@@ -62,12 +65,12 @@ def attention_layout(config: CoreConfig) -> data.StructLayout:
 
 
 class AttentionUnit(wiring.Component):
-    """Sparse attention with 2 P multipliers: while one row is mixed, the next ones are compared.
+    """Sparse attention of one head with 2 P multipliers: while one row is mixed, the next ones are compared.
 
     Hardware of :func:`attend`. A memory holds the similarities of some rows on their way to the exponentials;
     a finished chunk of P sums is divided lane by lane while the next one is mixed::
 
-        cycles = K * chunks + K * chunks * max(K, P) + min(K, P) + ceil(log4 P) + 21
+        cycles = K * chunks + K * chunks * max(K, P) + min(K, P) + ceil(log4 P) + 23
 
     when ``o`` never stalls (``sparta_sim/cycles/attention.py``): the first row's similarities, then K rows of
     ``chunks`` chunks that take K cycles each, or P where division is slower, and the pipeline.
@@ -80,19 +83,19 @@ class AttentionUnit(wiring.Component):
     Members
     -------
     start : In(1)
-        Begin; queries, keys, values and scores are in their memories.
+        Begin; queries, keys, values and masks are in their memories.
     done : Out(1)
         The last result has been accepted.
     layer : In(descriptor_layout(Op.ATTEND))
-        ``chunks`` and ``shift``; stable while busy.
+        ``pitch``, ``base``, ``chunks`` and ``shift``; stable while busy.
     topk : In(range(max_topk + 1))
         K, at least 1; stable while busy.
-    scores : Out(ReadPort(max_topk, 12))
-        Token list, rank -> score (two's complement).
+    masks : Out(ReadPort(max_topk, mask_layout(config).size))
+        Token list, rank -> mask and sharpness.
     query, key, value : In(WritePort(rows, lanes * 8))
-        Memories of the unit, row = rank * chunks + chunk; not written while busy.
+        Memories of the unit, row = rank * pitch + chunk; not written while busy.
     o : Out(stream.Signature(attention_layout(config)))
-        All K * chunks * P values in rank, feature order.
+        All K * chunks * P values of the head in rank, feature order.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -105,7 +108,7 @@ class AttentionUnit(wiring.Component):
                 "done": Out(1),
                 "layer": In(descriptor_layout(Op.ATTEND)),
                 "topk": In(range(config.max_topk + 1)),
-                "scores": Out(ReadPort(config.max_topk, config.score_bits)),
+                "masks": Out(ReadPort(config.max_topk, mask_layout(config).size)),
                 "query": In(token),
                 "key": In(token),
                 "value": In(token),
@@ -132,18 +135,17 @@ class AttentionUnit(wiring.Component):
             m.submodules[name] = memory = BlockRam(self._rows, config.lanes * config.weight_bits)
             wiring.connect(m, wiring.flipped(getattr(self, name)), memory.write)
             wiring.connect(m, getattr(reader, name), memory.read)
-        wiring.connect(m, compare.scores, wiring.flipped(self.scores))
+        wiring.connect(m, compare.masks, wiring.flipped(self.masks))
         wiring.connect(m, compare.similarity, similarity.write)
         wiring.connect(m, mix.similarity, similarity.read)
         wiring.connect(m, mix.o, normalise.i)
         m.d.comb += [
             compare.start.eq(self.start),
-            compare.chunks.eq(self.layer.chunks),
-            compare.shift.eq(self.layer.shift),
+            Value.cast(compare.layer).eq(Value.cast(self.layer)),
             compare.topk.eq(self.topk),
             compare.freed.eq(mix.rows.valid & mix.rows.ready),
             mix.start.eq(self.start),
-            mix.chunks.eq(self.layer.chunks),
+            Value.cast(mix.layer).eq(Value.cast(self.layer)),
             mix.topk.eq(self.topk),
         ]
         self._queue(m, compare.rows, mix.rows)
@@ -172,7 +174,7 @@ class AttentionUnit(wiring.Component):
         """Give each value its rank and feature; done after the last one."""
         config = self._config
         rank, feature = Signal.like(self.o.payload.rank), Signal.like(self.o.payload.feature)
-        last_rank, last_feature = Signal.like(rank), Signal.like(feature)
+        last_rank, first_feature, last_feature = Signal.like(rank), Signal.like(feature), Signal.like(feature)
         lane_bits = config.lanes.bit_length() - 1
         m.d.comb += [
             self.o.valid.eq(values.valid),
@@ -185,11 +187,13 @@ class AttentionUnit(wiring.Component):
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += feature.eq(feature + 1)
             with m.If(feature == last_feature):
-                m.d.sync += [feature.eq(0), rank.eq(rank + 1)]
+                m.d.sync += [feature.eq(first_feature), rank.eq(rank + 1)]
                 with m.If(rank == last_rank):
                     m.d.sync += [rank.eq(0), self.done.eq(1)]
         with m.If(self.start):
             m.d.sync += [
                 last_rank.eq(self.topk - 1),
-                last_feature.eq((self.layer.chunks << lane_bits) - 1),
+                feature.eq(self.layer.base << lane_bits),
+                first_feature.eq(self.layer.base << lane_bits),
+                last_feature.eq((self.layer.base + self.layer.chunks << lane_bits) - 1),
             ]

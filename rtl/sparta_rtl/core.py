@@ -9,17 +9,22 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import DESCRIPTOR_WORDS, Destination, Op
 from sparta_rtl.attention import AttentionUnit
+from sparta_rtl.core_trace import connect_trace
 from sparta_rtl.cues import CueUnit
+from sparta_rtl.feedback import FeedbackUnit
 from sparta_rtl.gate import GateUnit
+from sparta_rtl.gather import GatherUnit
 from sparta_rtl.host import AxiLite, HostPort
 from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.memory import BlockRam
 from sparta_rtl.neuron_array import NeuronArray
 from sparta_rtl.pool import PoolUnit
+from sparta_rtl.rank import RankUnit
 from sparta_rtl.results import ResultPort
-from sparta_rtl.select import SelectUnit
+from sparta_rtl.score import ScoreUnit
 from sparta_rtl.sequencer import UNIT_OPS, Sequencer
 from sparta_rtl.stream_slice import StreamSlice
+from sparta_rtl.token_writer import TokenWriter
 from sparta_rtl.trace import TraceSignature
 
 __all__ = ["Core", "host_members"]
@@ -57,108 +62,151 @@ class Core(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        segments = config.segments
-
-        m.submodules.host = self._host = HostPort(config)
-        m.submodules.spike_memory = self._spikes = BlockRam(
-            config.spike_lines, config.line * config.steps, segments
+        m.submodules.host = self.host = HostPort(config)
+        m.submodules.spike_memory = self.spike_memory = BlockRam(
+            config.spike_lines, config.line * config.steps, config.segments
         )
-        m.submodules.weight_memory = self._weights = BlockRam(
-            config.weight_rows, config.lanes * config.weight_bits
-        )
+        m.submodules.weight_memory = weights = BlockRam(config.weight_rows, config.lanes * config.weight_bits)
         m.submodules.program_memory = program = BlockRam(config.layers * DESCRIPTOR_WORDS, 32)
-        m.submodules.cycle_counters = cycle_counters = BlockRam(config.layers, 32)
-        m.submodules.entry_counters = entry_counters = BlockRam(config.layers, 32)
 
-        aborted = Signal()
-        m.d.sync += aborted.eq(self._host.abort)
-        abortable = ResetInserter(aborted)
-        self._sequencer = Sequencer(config)
-        self._array, self._cues, self._select = NeuronArray(config), CueUnit(config), SelectUnit(config)
-        self._gate, self._pool, self._attention = GateUnit(config), PoolUnit(config), AttentionUnit(config)
-        self._results = ResultPort(config)
-        m.submodules.sequencer = abortable(self._sequencer)
-        m.submodules.array = abortable(self._array)
-        m.submodules.cues = abortable(self._cues)
-        m.submodules.select = abortable(self._select)
-        m.submodules.gate = abortable(self._gate)
-        m.submodules.attention = abortable(self._attention)
-        m.submodules.pool = abortable(self._pool)
-        m.submodules.result_port = abortable(self._results)
+        self._abortable = ResetInserter(self.host.abort)
+        self.sequencer = Sequencer(config)
+        self.array, self.cues = NeuronArray(config), CueUnit(config)
+        self.score, self.rank = ScoreUnit(config), RankUnit(config)
+        self.gate, self.gather = GateUnit(config), GatherUnit(config)
+        self.attention, self.token_writer = AttentionUnit(config), TokenWriter(config)
+        self.pool, self.result_port = PoolUnit(config), ResultPort(config)
+        for name in (
+            "sequencer",
+            "array",
+            "cues",
+            "score",
+            "rank",
+            "gate",
+            "gather",
+            "attention",
+            "token_writer",
+            "pool",
+            "result_port",
+        ):
+            m.submodules[name] = self._abortable(getattr(self, name))
+        m.submodules.feedback = self.feedback = FeedbackUnit(config)
 
-        connect(m, flipped(self.axil), self._host.axil)
-        connect(m, flipped(self.spikes), self._host.spikes)
-        connect(m, self._results.o, flipped(self.results))
-        connect(m, self._host.program, program.write)
-        connect(m, self._sequencer.program, program.read)
-        connect(m, self._host.weights, self._weights.write)
-        connect(m, self._array.weights, self._weights.read)
-        connect(m, self._host.tables, self._select.tables)
-        connect(m, self._sequencer.counter, cycle_counters.write)
-        connect(m, self._host.counter_cycles, cycle_counters.read)
-        connect(m, self._host.counter_entries, entry_counters.read)
-        m.d.comb += [
-            entry_counters.write.en.eq(self._sequencer.counter.en),
-            entry_counters.write.addr.eq(self._sequencer.counter.addr),
-            entry_counters.write.data.eq(
-                Mux(self._sequencer.dones[UNIT_OPS.index(Op.LAYER)], self._array.entries, 0)
-            ),
-        ]
-        connect(m, self._select.sums, self._cues.sums)
-        connect(m, self._array.tokens, self._select.tokens)
-        connect(m, self._attention.scores, self._select.scores)
-        connect(m, self._gate.pool, self._pool.gate)
-
+        connect(m, flipped(self.axil), self.host.axil)
+        connect(m, flipped(self.spikes), self.host.spikes)
+        connect(m, self.result_port.o, flipped(self.results))
+        connect(m, self.host.program, program.write)
+        connect(m, self.sequencer.program, program.read)
+        connect(m, self.host.weights, weights.write)
+        connect(m, self.array.weights, weights.read)
+        connect(m, self.host.scores, self.score.tables)
+        connect(m, self.host.mlp, self.rank.mlp)
+        connect(m, self.score.sums, self.cues.sums)
+        connect(m, self.rank.gains, self.gate.gains)
+        connect(m, self.gate.group, self.rank.group)
+        connect(m, self.gather.tokens, self.rank.tokens)
+        connect(m, self.attention.masks, self.rank.masks)
+        connect(m, self.gate.pool, self.pool.gate)
+        self._counters(m)
         self._control(m)
+        self._shared_tables(m)
         self._array_results(m)
-        self._attention_results(m, abortable)
-        self._spike_memory(m)
-        self._trace(m)
+        self._attention_results(m)
+        self._access_spikes(m)
+        connect_trace(m, self)
         return m
 
+    def _counters(self, m: Module) -> None:
+        """Cycles and active entries of each descriptor."""
+        config = self._config
+        m.submodules.cycle_counters = cycles = BlockRam(config.layers, 32)
+        m.submodules.entry_counters = entries = BlockRam(config.layers, 32)
+        counter = self.sequencer.counter
+        connect(m, counter, cycles.write)
+        connect(m, self.host.counter_cycles, cycles.read)
+        connect(m, self.host.counter_entries, entries.read)
+        m.d.comb += [
+            entries.write.en.eq(counter.en),
+            entries.write.addr.eq(counter.addr),
+            entries.write.data.eq(Mux(self.sequencer.dones[UNIT_OPS.index(Op.LAYER)], self.array.entries, 0)),
+        ]
+
     def _control(self, m: Module) -> None:
-        host, sequencer = self._host, self._sequencer
+        host, sequencer, rank = self.host, self.sequencer, self.rank
         units: dict[Op, Any] = {
-            Op.LAYER: self._array,
-            Op.SELECT: self._select,
-            Op.GATE: self._gate,
-            Op.ATTEND: self._attention,
-            Op.POOL: self._pool,
+            Op.LAYER: self.array,
+            Op.SCORE: self.score,
+            Op.RANK: rank,
+            Op.GATE: self.gate,
+            Op.GATHER: self.gather,
+            Op.ATTEND: self.attention,
+            Op.POOL: self.pool,
+            Op.FEEDBACK: self.feedback,
         }
         for n, op in enumerate(UNIT_OPS):
             m.d.comb += [
                 units[op].start.eq(sequencer.starts[n]),
-                sequencer.dones[n].eq(units[op].done),
+                sequencer.dones[n].eq(self._attended(m) if op is Op.ATTEND else units[op].done),
                 Signal.cast(units[op].layer).eq(sequencer.descriptor),
             ]
+        background = (self.cues, self.pool, self.result_port)
         m.d.comb += [
             host.busy.eq(sequencer.busy),
             host.finished.eq(sequencer.done),
-            host.topk_clamped.eq(sequencer.topk_clamped),
+            host.topk_clamped.eq(rank.topk_clamped),
             host.cycles.eq(sequencer.cycles),
+            host.state.eq(self.feedback.state),
             sequencer.start.eq(host.start),
-            sequencer.topk_request.eq(host.topk),
-            sequencer.hold.eq(~(self._cues.idle & self._pool.idle & self._results.idle)),
-            self._array.topk.eq(sequencer.topk),
-            self._select.topk.eq(sequencer.topk),
-            self._attention.topk.eq(sequencer.topk),
-            self._gate.selected.eq(self._select.selected),
+            sequencer.hold.eq(~Cat(unit.idle for unit in background).all()),
+            rank.begin.eq(host.start),
+            rank.topk_request.eq(host.topk),
+            self.array.topk.eq(rank.topk),
+            self.array.state.eq(self.feedback.state),
+            self.gather.topk.eq(rank.topk),
+            self.attention.topk.eq(rank.topk),
+            self.gate.selected.eq(rank.selected),
+            self.feedback.begin.eq(host.start),
+            self.feedback.reset.eq(host.reset_state),
+            self.feedback.load.eq(host.load_state),
+            self.feedback.load_value.eq(host.state_value),
         ]
+
+    def _attended(self, m: Module) -> Signal:
+        """The attention unit is done and its last tokens are written."""
+        last, done = Signal(), Signal()
+        attend = self.attention.layer
+        with m.If(self.attention.done):
+            m.d.sync += last.eq(attend.to_tokens)
+        with m.Elif(self.token_writer.idle):
+            m.d.sync += last.eq(0)
+        m.d.comb += done.eq(Mux(attend.to_tokens, last & self.token_writer.idle, self.attention.done))
+        return done
+
+    def _shared_tables(self, m: Module) -> None:
+        """Factor tables that two units keep a part of; records that two units read, one at a time."""
+        for unit in (self.rank, self.gate):
+            m.d.comb += [
+                unit.factors.en.eq(self.host.factors.en),
+                unit.factors.addr.eq(self.host.factors.addr),
+                unit.factors.data.eq(self.host.factors.data),
+            ]
+        _share(m, self.score.records, (self.rank.records, self.gate.records))
 
     def _array_results(self, m: Module) -> None:
         """Spikes to memory and cue unit; integers to Q, K, V or the result port."""
-        config, array, attention = self._config, self._array, self._attention
-        self._layer = layer = Signal(descriptor_layout(Op.LAYER))
-        items, cues = array.o_spikes, self._cues
+        config, array, attention = self._config, self.array, self.attention
+        self.layer = layer = Signal(descriptor_layout(Op.LAYER))
+        items, cues = array.o_spikes, self.cues
         m.d.comb += [
-            layer.eq(self._sequencer.descriptor),
+            layer.eq(self.sequencer.descriptor),
             cues.i.payload.eq(items.payload),
             cues.i.valid.eq(items.valid & layer.cues),
-            cues.steps.eq(layer.steps),
+            cues.steps.eq(layer.out_steps),
+            cues.cue_base.eq(layer.cue_base),
             cues.outputs.eq(layer.outputs),
             items.ready.eq(~layer.cues | cues.i.ready),
         ]
-        values, results = array.o_values, self._results
+        values, results = array.o_values, self.result_port
         to_results = Signal()
         m.d.comb += [
             to_results.eq(layer.destination == Destination.LOGITS),
@@ -167,8 +215,8 @@ class Core(wiring.Component):
             results.outputs.eq(layer.outputs),
             values.ready.eq(~to_results | results.i.ready),
         ]
-        self._value_row = row = Signal.like(attention.query.addr)
-        self._value_data = packed = Signal(config.lanes * config.token_bits)
+        self.value_row = row = Signal.like(attention.query.addr)
+        self.value_data = packed = Signal(config.lanes * config.token_bits)
         next_row = Signal.like(row)
         m.d.comb += [
             packed.eq(Cat(value[: config.token_bits] for value in values.payload.values)),
@@ -189,62 +237,52 @@ class Core(wiring.Component):
                 port.data.eq(packed),
             ]
 
-    def _attention_results(self, m: Module, abortable: ResetInserter) -> None:
-        attend = Signal(descriptor_layout(Op.ATTEND))
-        o = self._attention.o
-        m.submodules.attention_slice = abortable(sums := StreamSlice(self._pool.i.payload.shape()))
-        connect(m, sums.o, self._pool.i)
+    def _attention_results(self, m: Module) -> None:
+        """To the pool, or to the tokens of the next layer; and to the feedback controller's sum."""
+        attend, o, writer = self.attention.layer, self.attention.o, self.token_writer
+        sums = StreamSlice(self.pool.i.payload.shape())
+        m.submodules.attention_slice = self._abortable(sums)
+        connect(m, sums.o, self.pool.i)
         m.d.comb += [
-            attend.eq(self._sequencer.descriptor),
-            sums.i.valid.eq(o.valid),
+            sums.i.valid.eq(o.valid & ~attend.to_tokens),
             sums.i.payload.feature.eq(o.payload.feature),
             sums.i.payload.value.eq(o.payload.value << attend.pool_shift),
-            o.ready.eq(sums.i.ready),
+            Signal.cast(writer.layer).eq(self.sequencer.descriptor),
+            writer.i.valid.eq(o.valid & attend.to_tokens),
+            writer.i.payload.eq(o.payload),
+            o.ready.eq(Mux(attend.to_tokens, writer.i.ready, sums.i.ready)),
+            self.feedback.valid.eq(o.valid & o.ready),
+            self.feedback.value.eq(o.payload.value),
         ]
 
-    def _spike_memory(self, m: Module) -> None:
-        config, read, write = self._config, self._spikes.read, self._spikes.write
-        readers = (self._array.spikes, self._gate.spikes)
-        for reader in readers:
-            m.d.comb += reader.data.eq(read.data)
-        m.d.comb += [read.en.eq(readers[0].en), read.addr.eq(readers[0].addr)]
-        with m.If(readers[1].en):
-            m.d.comb += [read.en.eq(1), read.addr.eq(readers[1].addr)]
-
-        item = self._array.o_spikes
-        segments = config.segments
+    def _access_spikes(self, m: Module) -> None:
+        """Readers and writers of the spike memory, one at a time."""
+        read, write = self.spike_memory.read, self.spike_memory.write
+        _share(m, read, (self.array.spikes, self.gate.spikes, self.gather.spikes))
+        item, segments = self.array.o_spikes, self._config.segments
         m.d.comb += [
             write.addr.eq(item.payload.line),
             write.data.eq(Signal.cast(item.payload.words).replicate(segments)),
         ]
         with m.If(item.valid & item.ready):
             m.d.comb += write.en.eq(1 << item.payload.segment)
-        for port in (self._host.line, self._gate.write, self._pool.write):
+        writers = (
+            self.host.line,
+            self.gate.write,
+            self.gather.write,
+            self.token_writer.write,
+            self.pool.write,
+        )
+        for port in writers:
             with m.If(port.en.any()):
                 m.d.comb += [write.en.eq(port.en), write.addr.eq(port.addr), write.data.eq(port.data)]
 
-    def _trace(self, m: Module) -> None:
-        trace, write, values = self.trace, self._spikes.write, self._array.o_values
-        select, o = self._select, self._attention.o
-        m.d.comb += [
-            trace.layer.eq(self._sequencer.layer),
-            trace.layer_busy.eq(self._sequencer.layer_busy),
-            trace.spikes.valid.eq(write.en.any() & self._sequencer.busy),
-            trace.spikes.line.eq(write.addr),
-            trace.spikes.mask.eq(write.en),
-            trace.spikes.data.eq(write.data),
-            trace.values.valid.eq(values.valid & (self._layer.destination != Destination.LOGITS)),
-            trace.values.destination.eq(self._layer.destination),
-            trace.values.row.eq(self._value_row),
-            trace.values.data.eq(self._value_data),
-            trace.score.valid.eq(select.score_valid),
-            trace.score.token.eq(select.score_token),
-            trace.score.value.eq(select.score_value),
-            trace.select.valid.eq(select.select_valid),
-            trace.select.rank.eq(select.select_rank),
-            trace.select.token.eq(select.select_token),
-            trace.attention.valid.eq(o.valid & o.ready),
-            trace.attention.rank.eq(o.payload.rank),
-            trace.attention.feature.eq(o.payload.feature),
-            trace.attention.value.eq(o.payload.value),
-        ]
+
+def _share(m: Module, port: Any, readers: tuple[Any, ...]) -> None:
+    """One read port for units that take turns."""
+    first, *others = readers
+    m.d.comb += [reader.data.eq(port.data) for reader in readers]
+    m.d.comb += [port.en.eq(first.en), port.addr.eq(first.addr)]
+    for reader in others:
+        with m.If(reader.en):
+            m.d.comb += [port.en.eq(1), port.addr.eq(reader.addr)]

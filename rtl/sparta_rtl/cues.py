@@ -47,12 +47,14 @@ class CueUnit(wiring.Component):
         the last one are always accepted.
     steps : In(6)
         T.
+    cue_base : In(12)
+        Row of the memory for position 0.
     outputs : In(14)
         The layer's real channels, at most ``max_features``.
     idle : Out(1)
         All sums are in memory, and nothing is offered.
-    sums : In(ReadPort(max_tokens, cue_sums_layout(config).size))
-        Sums of one token; only while idle.
+    sums : In(ReadPort(max_tokens * scales, cue_sums_layout(config).size))
+        Sums of one position of one scale; only while idle.
 
     Notes
     -----
@@ -61,6 +63,7 @@ class CueUnit(wiring.Component):
 
     i: stream.Interface
     steps: Signal
+    cue_base: Signal
     outputs: Signal
     idle: Signal
     sums: wiring.PureInterface
@@ -71,9 +74,10 @@ class CueUnit(wiring.Component):
             {
                 "i": In(stream.Signature(spike_item_layout(config))),
                 "steps": In(6),
+                "cue_base": In(12),
                 "outputs": In(14),
                 "idle": Out(1),
-                "sums": In(ReadPort(config.max_tokens, cue_sums_layout(config).size)),
+                "sums": In(ReadPort(config.max_tokens * config.scales, cue_sums_layout(config).size)),
             }
         )
 
@@ -81,7 +85,7 @@ class CueUnit(wiring.Component):
         m = Module()
         config, item = self._config, self.i.payload
         layout = cue_sums_layout(config)
-        m.submodules.memory = memory = BlockRam(config.max_tokens, layout.size)
+        m.submodules.memory = memory = BlockRam(config.max_tokens * config.scales, layout.size)
 
         busy, load = Signal(), Signal()
         m.d.comb += [
@@ -90,12 +94,14 @@ class CueUnit(wiring.Component):
             self.idle.eq(~busy & ~self.i.valid),
         ]
 
-        token, first_tile = Signal(range(config.max_tokens)), Signal()
+        row, place = Signal.like(self.sums.addr), Signal.like(self.sums.addr)
+        first_tile = Signal()
+        m.d.comb += place.eq(self.cue_base + item.position)
         real_lanes, missing = Signal(range(config.lanes + 1)), Signal(signed(16))
         m.d.comb += missing.eq((item.tile + 1) * config.lanes - self.outputs)
         with m.If(load):
             m.d.sync += [
-                token.eq(item.position),
+                row.eq(place),
                 first_tile.eq(item.first_tile),
                 real_lanes.eq(
                     Mux(missing > 0, Mux(missing < config.lanes, config.lanes - missing, 0), config.lanes)
@@ -124,10 +130,10 @@ class CueUnit(wiring.Component):
 
         m.d.comb += [
             memory.read.en.eq(load | self.sums.en),
-            memory.read.addr.eq(Mux(load, item.position, self.sums.addr)),
+            memory.read.addr.eq(Mux(load, place, self.sums.addr)),
             self.sums.data.eq(memory.read.data),
             memory.write.en.eq(write),
-            memory.write.addr.eq(token),
+            memory.write.addr.eq(row),
             memory.write.data.eq(sums),
         ]
         return m

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
@@ -12,6 +12,7 @@ from sparta_hw.descriptor import Destination, Op
 from sparta_rtl.accumulator import sums_layout
 from sparta_rtl.hilif import RESULT_STAGE, SPIKE_STAGE, FireLane, lane_header
 from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_layout
+from sparta_rtl.plane_items import PlaneItems
 
 __all__ = ["QUEUE_ITEMS", "STEP_CYCLES", "FireStage"]
 
@@ -25,7 +26,8 @@ QUEUE_ITEMS = 4
 class FireStage(wiring.Component):
     """Takes the sums of a position and step group, one step every :data:`STEP_CYCLES` cycles, into P lanes.
 
-    With ``layer.integer`` the steps are bit planes, recombined most significant first (Horner's rule).
+    With ``layer.integer`` the steps are bit planes, recombined most significant first (Horner's rule). With
+    ``layer.direct`` too, the recombined sum is the current of ``out_steps`` HI-LIF steps that follow.
 
     Members
     -------
@@ -42,8 +44,9 @@ class FireStage(wiring.Component):
     idle : Out(1)
         The tile's last result has been accepted.
 
-    Latency and throughput: a group of n steps takes 3 n cycles. Its result is valid 10 cycles after the read
-    of its last step (6 with ``integer``); ``idle`` follows one cycle later.
+    Latency and throughput: a group of n steps takes 3 n cycles, and 3 ``out_steps`` more with ``direct`` after a
+    position's last one. Its result is valid 10 cycles after its last step (6 with ``integer``); ``idle``
+    follows one cycle after the last of it has been accepted.
     """
 
     begin: Signal
@@ -84,7 +87,7 @@ class FireStage(wiring.Component):
         m = Module()
         self._stages = [Signal(self._stage_layout(), name=f"stage_{n}") for n in range(SPIKE_STAGE + 2)]
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(self._stages)]
-        with m.If(self.layer.integer):
+        with m.If(~self._stages[RESULT_STAGE].fires):
             m.d.sync += self._stages[RESULT_STAGE + 1].valid.eq(0)
         self._read_steps(m)
         self._fire_lanes(m)
@@ -92,10 +95,16 @@ class FireStage(wiring.Component):
         return m
 
     def _stage_layout(self) -> data.StructLayout:
-        """What travels with a step: its place, first of its position, last of its group, position, tile."""
+        """What travels with a step.
+
+        plane : it reads sums;  fires : it moves the membrane;  step : place in its group;  fresh : first of its
+        position;  group_end, position_end : last of its result words, of its position;  final : of the tile.
+        """
         return data.StructLayout(
             {
                 "valid": 1,
+                "plane": 1,
+                "fires": 1,
                 "step": range(self._config.steps),
                 "fresh": 1,
                 "group_end": 1,
@@ -109,21 +118,27 @@ class FireStage(wiring.Component):
         layer, steps, stage = self.layer, self._config.steps, self._stages[0]
         phase = Signal(range(STEP_CYCLES))
         step, left = Signal(range(steps)), Signal.like(layer.steps)
+        replay, held_final = Signal(), Signal()
         self._accepted = Signal()
         under_way, opens = Signal(range(QUEUE_ITEMS + 1)), Signal()
-        first, last = Signal(), Signal()
+        first, last, has_room = Signal(), Signal(), Signal()
         m.d.comb += [
             first.eq(step == 0),
             last.eq((step == steps - 1) | (left == 1)),
-            stage.valid.eq((phase == 0) & self.full & (~first | (under_way != QUEUE_ITEMS))),
+            has_room.eq(~first | (under_way != QUEUE_ITEMS)),
+            stage.valid.eq((phase == 0) & (self.full | replay) & has_room),
+            stage.plane.eq(~replay),
+            stage.fires.eq(~layer.integer | replay),
             stage.step.eq(step),
-            stage.fresh.eq(left == layer.steps),
+            stage.fresh.eq(left == Mux(replay, layer.out_steps, layer.steps)),
             stage.group_end.eq(last),
             stage.position_end.eq(left == 1),
-            stage.final.eq(self.final & last),
-            self.taken.eq(stage.valid & last),
-            self.free.eq(stage.valid & ((last & first) | (~last & ((step + 2 == steps) | (left == 2))))),
-            opens.eq(stage.valid & first & (~layer.integer | (left <= steps))),
+            stage.final.eq(last & Mux(replay, held_final, self.final)),
+            self.taken.eq(stage.valid & last & ~replay),
+            self.free.eq(
+                stage.valid & ~replay & ((last & first) | (~last & ((step + 2 == steps) | (left == 2))))
+            ),
+            opens.eq(stage.valid & first & Mux(layer.direct, replay, ~layer.integer | (left <= steps))),
         ]
         with m.If(phase != 0):
             m.d.sync += phase.eq(phase - 1)
@@ -132,7 +147,10 @@ class FireStage(wiring.Component):
             with m.If(last):
                 m.d.sync += step.eq(0)
             with m.If(left == 1):
-                m.d.sync += left.eq(layer.steps)
+                with m.If(layer.direct & ~replay):
+                    m.d.sync += [replay.eq(1), left.eq(layer.out_steps), held_final.eq(self.final)]
+                with m.Else():
+                    m.d.sync += [replay.eq(0), left.eq(layer.steps)]
         with m.If(self.begin):
             m.d.sync += left.eq(layer.steps)
         m.d.sync += under_way.eq(under_way + opens - self._accepted)
@@ -149,16 +167,16 @@ class FireStage(wiring.Component):
             m.d.comb += [
                 lane.sum.eq(self.sums[n][stages[0].step]),
                 lane.header.eq(self.header[n]),
-                lane.mode.integer.eq(layer.integer),
+                lane.mode.integer.eq(layer.integer & ~layer.direct),
                 lane.mode.logits.eq(layer.destination == Destination.LOGITS),
                 lane.mode.soft.eq(layer.soft),
                 lane.mode.shift.eq(layer.shift),
                 lane.mode.v_reset.eq(layer.v_reset),
-                lane.strobes.read.eq(stages[0].valid),
-                lane.strobes.total.eq(stages[1].valid),
+                lane.strobes.read.eq(stages[0].valid & stages[0].plane),
+                lane.strobes.total.eq(stages[1].valid & stages[1].plane),
                 lane.strobes.keep.eq(layer.integer & ~stages[1].fresh),
                 lane.strobes.negate.eq(layer.integer & layer.signed & stages[1].fresh),
-                lane.strobes.leak.eq(stages[RESULT_STAGE].valid & ~layer.integer),
+                lane.strobes.leak.eq(stages[RESULT_STAGE].valid & stages[RESULT_STAGE].fires),
                 lane.strobes.fresh.eq(stages[RESULT_STAGE].fresh),
                 lane.strobes.update.eq(stages[SPIKE_STAGE - 1].valid),
             ]
@@ -171,24 +189,40 @@ class FireStage(wiring.Component):
     def _queue_results(self, m: Module) -> None:
         """Finished results, with their addresses, into the output queues."""
         layer = self.layer
+        placed = data.StructLayout(
+            {"item": self._value, "line": self._item["line"].shape, "segment": self._item["segment"].shape}
+        )
         m.submodules.spikes = spikes = fifo.SyncFIFO(width=self._item.size, depth=QUEUE_ITEMS)
-        m.submodules.values = values = fifo.SyncFIFO(width=self._value.size, depth=QUEUE_ITEMS)
-        item, value = Signal(self._item), Signal(self._value)
+        m.submodules.values = values = fifo.SyncFIFO(width=placed.size, depth=QUEUE_ITEMS)
+        m.submodules.planes = planes = PlaneItems(self._config)
+        item, value = Signal(self._item), Signal(placed)
         spiked, valued = self._stages[SPIKE_STAGE + 1], self._stages[RESULT_STAGE]
         spikes_end, values_end, complete = Signal(), Signal(), Signal()
+        integer, to_tokens = Signal(), Signal()
+        queued = data.View(placed, values.r_data)
         m.d.comb += [
+            integer.eq(layer.integer & ~layer.direct),
+            to_tokens.eq(layer.destination == Destination.TOKENS),
             spikes_end.eq(spiked.valid & spiked.group_end),
-            values_end.eq(valued.valid & valued.position_end & layer.integer),
+            values_end.eq(valued.valid & valued.position_end & integer),
             spikes.w_en.eq(spikes_end),
             spikes.w_data.eq(item),
             values.w_en.eq(values_end),
             values.w_data.eq(value),
-            self.o_spikes.valid.eq(spikes.r_rdy),
-            self.o_spikes.payload.eq(spikes.r_data),
-            spikes.r_en.eq(self.o_spikes.ready),
-            self.o_values.valid.eq(values.r_rdy),
-            self.o_values.payload.eq(values.r_data),
-            values.r_en.eq(self.o_values.ready),
+            value.line.eq(item.line),
+            value.segment.eq(item.segment),
+            planes.value.eq(queued.item),
+            planes.line.eq(queued.line),
+            planes.segment.eq(queued.segment),
+            planes.groups.eq(layer.out_groups),
+            planes.valid.eq(values.r_rdy & to_tokens),
+            planes.o.ready.eq(self.o_spikes.ready),
+            self.o_spikes.valid.eq(Mux(to_tokens, planes.o.valid, spikes.r_rdy)),
+            self.o_spikes.payload.eq(Mux(to_tokens, Value.cast(planes.o.payload), Value.cast(spikes.r_data))),
+            spikes.r_en.eq(self.o_spikes.ready & ~to_tokens),
+            self.o_values.valid.eq(values.r_rdy & ~to_tokens),
+            self.o_values.payload.eq(queued.item),
+            values.r_en.eq(Mux(to_tokens, planes.taken, self.o_values.ready)),
             self._accepted.eq((spikes.r_rdy & spikes.r_en) | (values.r_rdy & values.r_en)),
             self.idle.eq(complete & (self._under_way == 0)),
         ]
@@ -196,12 +230,12 @@ class FireStage(wiring.Component):
             m.d.sync += complete.eq(0)
         with m.Elif((spikes_end & spiked.final) | (values_end & valued.final)):
             m.d.sync += complete.eq(1)
-        self._addresses(m, item, value, spikes_end | values_end, layer.integer | spiked.position_end)
+        self._addresses(m, item, value.item, spikes_end | values_end, integer | spiked.position_end)
 
     def _addresses(
         self, m: Module, item: data.View, value: data.View, advance: Value, position_end: Value
     ) -> None:
-        """Counters of the next result: ``line = out_base + (entry // L) * groups + group``.
+        """Counters of the next result: ``line = out_base + (entry // L) * out_groups + group``.
 
         They settle in :data:`STEP_CYCLES` cycles, which is how far apart results are.
         """
@@ -209,7 +243,7 @@ class FireStage(wiring.Component):
         lane_bits, line_bits = exact_log2(config.lanes), exact_log2(config.line)
         entry = Signal(ceil_log2(config.spike_lines) + line_bits)
         first_lane, offset, position = Signal.like(entry), Signal.like(item.line), Signal.like(item.position)
-        group = Signal.like(layer.groups)
+        group = Signal.like(layer.out_groups)
         with m.If(self.begin):
             m.d.sync += [entry.eq(0), position.eq(0), group.eq(0)]
         with m.Elif(advance):
@@ -218,7 +252,7 @@ class FireStage(wiring.Component):
                 m.d.sync += [entry.eq(entry + layer.out_pitch), position.eq(position + 1), group.eq(0)]
         m.d.sync += [
             first_lane.eq(entry + (self.tile << lane_bits)),
-            offset.eq(first_lane[line_bits:] * layer.groups),
+            offset.eq(first_lane[line_bits:] * layer.out_groups),
         ]
         m.d.comb += [
             item.line.eq(layer.out_base + offset + group),
@@ -226,7 +260,7 @@ class FireStage(wiring.Component):
             item.position.eq(position),
             item.tile.eq(self.tile),
             item.first_tile.eq(self.tile == 0),
-            item.last_group.eq(group + 1 == layer.groups),
+            item.last_group.eq(group + 1 == layer.out_groups),
             item.words.eq(self._words),
             value.position.eq(position),
             value.tile.eq(self.tile),

@@ -1,6 +1,4 @@
-"""The GATE unit: spike counts of each token, amplified if it was selected and damped if not (paper eq. 9)."""
-
-from itertools import pairwise
+"""The GATE unit: spike counts of each token times its gain (paper eq. 9, STEN's timing-aware attention)."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
@@ -9,23 +7,25 @@ from amaranth.lib.wiring import In, Out
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
 from sparta_hw.numerics import unsigned_bits
-from sparta_rtl.layouts import descriptor_layout
-from sparta_rtl.memory import ReadPort, WritePort
+from sparta_rtl.gain import GAIN_LATENCY, GainUnit
+from sparta_rtl.layouts import descriptor_layout, record_layout
+from sparta_rtl.memory import BlockRam, ReadPort, WritePort
+from sparta_rtl.pipeline import delay
 from sparta_rtl.planes import plane_lines
 from sparta_rtl.pool import pool_depth
 from sparta_rtl.popcount import popcount
 
-__all__ = ["GateUnit"]
+__all__ = ["COUNT_LATENCY", "GateUnit"]
+
+COUNT_LATENCY = 5
+"""Cycles from the read of a token's last line to its gated values: line, words, count, product, value."""
 
 
 class GateUnit(wiring.Component):
-    """Turns the spike words of all tokens into gated integers, a line of L channels at a time.
+    """Turns the spike words of one source into gated integers of all tokens, a line of L channels at a time.
 
-        token[i, d] = sat_u8((count[i, d] * (alpha if i selected else beta)) >> shift)
+        token[i, d] = min((count[i, d] * gain[i]) >> shift, limit)
         sum[d] = sum_i token[i, d] << pool_shift                                  written to the pool memory
-
-    A count is at most ``max_steps``, so both products are tabulated first, by adding the gain, and each entry
-    of a line is one look-up: no multiplier, whatever L.
 
     Parameters
     ----------
@@ -35,43 +35,59 @@ class GateUnit(wiring.Component):
     -------
     start, done : In(1), Out(1)
     layer : In(descriptor_layout(Op.GATE))
-    spikes : Out(ReadPort(spike_lines, line * steps))
-        Words of token i, channels chunk * L and up: the ``groups`` lines from
-        ``in_base + (i * chunks + chunk) * groups``.
-    write : Out(WritePort(spike_lines, line * steps, line // lanes))
-        Integers of the same channels: the ``ceil(8 / S)`` lines from
-        ``out_base + (i * chunks + chunk) * ceil(8 / S)``.
+    group : Out(ReadPort(max_tokens, bits of a token index))
+        Group list: token -> grid token.
+    records : Out(ReadPort(max_tokens, record_layout(config).size))
+        Records of grid tokens.
+    factors : In(WritePort(256, 32))
+        Factor tables; the timing table is in bits 7..0 of rows 0 to 127.
     selected : In(max_tokens)
-        Bit i: token i is selected. Stable while the unit works.
+        Bit i: token i is a winner. Stable while the unit works.
+    spikes : Out(ReadPort(spike_lines, line * steps))
+        Words of position q, channels chunk * L and up: the ``groups`` lines from
+        ``in_base + (q * chunks + chunk) * groups``; q is the token's grid token, or its cell with ``pooled``.
+    write : Out(WritePort(spike_lines, line * steps, line // lanes))
+        Integers of token i: the ``ceil(8 / S)`` lines from ``out_base + (i * out_chunks + chunk) * ceil(8 / S)``.
+    gains : In(ReadPort(max_tokens, 8))
+        Gain of each token of the last descriptor, u8.6.
     pool : Out(WritePort(pool_depth(config), pool_bits))
-        Sets the sum of feature d.
+        Sets the sum of feature ``feature_base + d``.
 
     Notes
     -----
-    ``cycles = max_steps + 3 + chunks * (N * max(groups, ceil(8 / S)) + ceil(8 / S) + 3 + L)``
-    (``sparta_sim/cycles/select.py``).
+    ``cycles = chunks * (N * max(groups, ceil(8 / S)) + ceil(8 / S) + 9 + L) + 2``
+    (``sparta_sim/cycles/tokens.py``).
     """
 
     start: Signal
     done: Signal
     layer: Signal
+    group: wiring.PureInterface
+    records: wiring.PureInterface
+    factors: wiring.PureInterface
+    selected: Signal
     spikes: wiring.PureInterface
     write: wiring.PureInterface
-    selected: Signal
+    gains: wiring.PureInterface
     pool: wiring.PureInterface
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
         self._lines = config.groups(config.token_bits)
         width = config.line * config.steps
+        token_bits = unsigned_bits(config.max_tokens - 1)
         super().__init__(
             {
                 "start": In(1),
                 "done": Out(1),
                 "layer": In(descriptor_layout(Op.GATE)),
+                "group": Out(ReadPort(config.max_tokens, token_bits)),
+                "records": Out(ReadPort(config.max_tokens, record_layout(config).size)),
+                "factors": In(WritePort(256, 32)),
+                "selected": In(config.max_tokens),
                 "spikes": Out(ReadPort(config.spike_lines, width)),
                 "write": Out(WritePort(config.spike_lines, width, config.segments)),
-                "selected": In(config.max_tokens),
+                "gains": In(ReadPort(config.max_tokens, config.gain_bits)),
                 "pool": Out(WritePort(pool_depth(config), config.pool_bits)),
             }
         )
@@ -79,65 +95,70 @@ class GateUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, layer = self._config, self.layer
-
-        # A line: issue (read) -> arrived -> captured (count) -> counted (look up) -> valued (write, sum).
         tag = data.StructLayout(
             {
                 "valid": 1,
                 "first_group": 1,
                 "last_group": 1,
+                "group": len(layer.groups),
                 "token": range(config.max_tokens),
             }
         )
-        issue, arrived, captured = Signal(tag), Signal(tag), Signal(tag)
-        counted, valued, is_selected = Signal(), Signal(), Signal()
-        m.d.sync += [
-            arrived.eq(issue),
-            captured.eq(arrived),
-            counted.eq(captured.valid & captured.last_group),
-            is_selected.eq(self.selected.bit_select(captured.token, 1)),
-            valued.eq(counted),
+        issue, clear, chunk_done, chunk_line = Signal(tag), Signal(), Signal(), Signal.like(layer.in_base)
+        m.submodules.gain = gain = GainUnit(config)
+        m.submodules.gain_memory = gain_memory = BlockRam(config.max_tokens, config.gain_bits)
+        wiring.connect(m, gain.group, wiring.flipped(self.group))
+        wiring.connect(m, gain.records, wiring.flipped(self.records))
+        wiring.connect(m, wiring.flipped(self.factors), gain.factors)
+        wiring.connect(m, wiring.flipped(self.gains), gain_memory.read)
+        read = data.View(tag, delay(m, issue, GAIN_LATENCY))
+        m.d.comb += [
+            gain.layer.eq(layer),
+            gain.selected.eq(self.selected),
+            gain.valid.eq(issue.valid),
+            gain.token.eq(issue.token),
+            self.spikes.en.eq(read.valid),
+            self.spikes.addr.eq(chunk_line + gain.offset + read.group),
+            gain_memory.write.en.eq(read.valid),
+            gain_memory.write.addr.eq(read.token),
+            gain_memory.write.data.eq(gain.gain),
         ]
+        values, valued, sums = self._values(m, read, gain.gain, clear)
+        self._write(m, values, valued, chunk_done)
+        self._sequence(m, issue, chunk_line, clear, chunk_done, sums)
+        return m
 
-        fill, clear, chunk_done = Signal(), Signal(), Signal()
-        tables = [self._table(m, fill, gain) for gain in (layer.gain_other, layer.gain_selected)]
+    def _values(
+        self, m: Module, read: data.View, gain: Signal, clear: Signal
+    ) -> tuple[Signal, Signal, list[Signal]]:
+        """Gated values of a line, when they are there, and their sums over the tokens."""
+        config, layer = self._config, self.layer
+        captured = data.View(read.shape(), delay(m, read, 2))
+        gain = delay(m, gain, 3)
+        complete = delay(m, captured.valid & captured.last_group, 1)
+        multiplied = delay(m, complete, 1)
+        valued = delay(m, multiplied, 1)
         words = Signal(data.ArrayLayout(config.steps, config.line))
         values = Signal(data.ArrayLayout(config.token_bits, config.line))
-        sums = [
-            Signal(config.token_bits + unsigned_bits(config.max_tokens - 1), name=f"sum{e}")
-            for e in range(config.line)
-        ]
+        sum_bits = config.token_bits + unsigned_bits(config.max_tokens - 1)
+        sums = [Signal(sum_bits, name=f"sum{e}") for e in range(config.line)]
         m.d.sync += words.eq(self.spikes.data)
-        table = [Mux(is_selected, selected, other) for other, selected in zip(*tables, strict=True)]
         for entry in range(config.line):
             count = Signal(range(config.max_steps + 1), name=f"count{entry}")
+            product = Signal(len(count) + config.gain_bits, name=f"product{entry}")
+            shifted = Signal.like(product, name=f"shifted{entry}")
             with m.If(captured.valid):
                 m.d.sync += count.eq(Mux(captured.first_group, 0, count) + popcount(words[entry]))
-            with m.If(counted):
-                m.d.sync += values[entry].eq(Array([0, *table])[count])
+            m.d.comb += shifted.eq(product >> layer.shift)
+            with m.If(complete):
+                m.d.sync += product.eq(count * gain)
+            with m.If(multiplied):
+                m.d.sync += values[entry].eq(Mux(shifted > layer.limit, layer.limit, shifted))
             with m.If(clear):
                 m.d.sync += sums[entry].eq(0)
             with m.Elif(valued):
                 m.d.sync += sums[entry].eq(sums[entry] + values[entry])
-
-        self._write(m, values, valued, chunk_done)
-        self._sequence(m, issue, fill, clear, chunk_done, sums)
-        return m
-
-    def _table(self, m: Module, fill: Signal, gain: Signal) -> list[Signal]:
-        """``sat_u8((n * gain) >> shift)``, n = 1 to max_steps, after max_steps + 1 cycles of ``fill``."""
-        config = self._config
-        top = (1 << config.token_bits) - 1
-        product = Signal(unsigned_bits(config.max_steps * ((1 << config.gain_bits) - 1)))
-        shifted = Signal.like(product)
-        entries = [Signal(config.token_bits) for _ in range(config.max_steps)]
-        m.d.comb += shifted.eq(product >> self.layer.shift)
-        with m.If(fill):
-            m.d.sync += [product.eq(product + gain), entries[-1].eq(Mux(shifted > top, top, shifted))]
-            m.d.sync += [entry.eq(following) for entry, following in pairwise(entries)]
-        with m.Else():
-            m.d.sync += product.eq(0)
-        return entries
+        return values, valued, sums
 
     def _write(self, m: Module, values: Signal, valued: Signal, chunk_done: Signal) -> None:
         """The lines of a token, one a cycle from ``valued`` on."""
@@ -157,28 +178,29 @@ class GateUnit(wiring.Component):
             m.d.comb += self.write.en.eq(~0)
             m.d.sync += plane.eq(plane + 1)
             with m.If(plane == self._lines - 1):
-                m.d.sync += [plane.eq(0), token_line.eq(token_line + layer.chunks * self._lines)]
+                m.d.sync += [plane.eq(0), token_line.eq(token_line + layer.out_chunks * self._lines)]
 
     def _sequence(
-        self, m: Module, issue: Signal, fill: Signal, clear: Signal, chunk_done: Signal, sums: list[Signal]
+        self,
+        m: Module,
+        issue: Signal,
+        chunk_line: Signal,
+        clear: Signal,
+        chunk_done: Signal,
+        sums: list[Signal],
     ) -> None:
-        """Fill the tables; per chunk read all tokens, wait for the last writes, move L sums to the pool."""
+        """Per chunk read all tokens, wait for the last writes, move L sums to the pool."""
         config, layer = self._config, self.layer
-        flush = self._lines + 3
-        count = Signal(range(max(config.max_steps + 1, flush, config.line)))
+        flush = GAIN_LATENCY + COUNT_LATENCY + self._lines - 1
+        count = Signal(range(max(flush, config.line)))
         chunk, group, token = Signal.like(layer.chunks), Signal.like(layer.groups), Signal.like(issue.token)
-        chunk_line, token_line = Signal.like(layer.in_base), Signal.like(layer.in_base)
-        pitch, period = Signal(len(layer.chunks) + len(layer.groups)), Signal.like(layer.groups)
-        m.d.sync += [
-            pitch.eq(layer.chunks * layer.groups),
-            period.eq(Mux(layer.groups > self._lines, layer.groups, self._lines)),
-        ]
+        period = Signal.like(layer.groups)
+        m.d.sync += period.eq(Mux(layer.groups > self._lines, layer.groups, self._lines))
         m.d.comb += [
             issue.token.eq(token),
+            issue.group.eq(group),
             issue.first_group.eq(group == 0),
             issue.last_group.eq(group == layer.groups - 1),
-            self.spikes.en.eq(issue.valid),
-            self.spikes.addr.eq(token_line + group),
         ]
 
         pooled, feature = Signal.like(sums[0]), Signal.like(self.pool.addr)
@@ -201,21 +223,15 @@ class GateUnit(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += clear.eq(1)
                 m.d.sync += [count.eq(0), chunk.eq(0), token.eq(0), group.eq(0)]
-                m.d.sync += [chunk_line.eq(layer.in_base + layer.groups), token_line.eq(layer.in_base)]
+                m.d.sync += chunk_line.eq(layer.in_base)
                 with m.If(self.start):
-                    m.d.sync += feature.eq(0)
-                    m.next = "FILL"
-            with m.State("FILL"):
-                m.d.comb += fill.eq(1)
-                m.d.sync += count.eq(count + 1)
-                with m.If(count == config.max_steps):
-                    m.d.sync += count.eq(0)
+                    m.d.sync += feature.eq(layer.feature_base)
                     m.next = "READ"
             with m.State("READ"):
                 m.d.comb += issue.valid.eq(group < layer.groups)
                 m.d.sync += group.eq(group + 1)
                 with m.If(group == period - 1):
-                    m.d.sync += [group.eq(0), token.eq(token + 1), token_line.eq(token_line + pitch)]
+                    m.d.sync += [group.eq(0), token.eq(token + 1)]
                     with m.If(token == layer.tokens - 1):
                         m.next = "FLUSH"
             with m.State("FLUSH"):
@@ -228,7 +244,7 @@ class GateUnit(wiring.Component):
                 with m.If(count == config.line - 1):
                     m.d.comb += [clear.eq(1), chunk_done.eq(1)]
                     m.d.sync += [count.eq(0), chunk.eq(chunk + 1), token.eq(0)]
-                    m.d.sync += [chunk_line.eq(chunk_line + layer.groups), token_line.eq(chunk_line)]
+                    m.d.sync += chunk_line.eq(chunk_line + layer.groups)
                     with m.If(last_chunk):
                         m.next = "IDLE"
                     with m.Else():

@@ -2,19 +2,21 @@
 
 from enum import IntEnum
 
-from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.descriptor import DESCRIPTOR_WORDS
+from sparta_hw.descriptor import DESCRIPTOR_WORDS, MlpSet
 from sparta_rtl.memory import ReadPort, WritePort
+from sparta_rtl.rank import FACTOR_BITS, FACTOR_ROWS
+from sparta_rtl.score import SCORE_ROW_BITS
+from sparta_rtl.token_mlp import MLP_ROW_BITS
 
 __all__ = ["ADDRESS_BITS", "AxiLite", "HostPort", "LoadTarget", "Register"]
 
 ADDRESS_BITS = 12
 CORE_ID = 0x41525053
-TABLE_BITS = 64
 
 
 class Register(IntEnum):
@@ -32,6 +34,7 @@ class Register(IntEnum):
     COUNTER_LAYER = 0x24
     COUNTER_CYCLES = 0x28
     COUNTER_ENTRIES = 0x2C
+    STATE = 0x30
 
 
 class LoadTarget(IntEnum):
@@ -39,7 +42,9 @@ class LoadTarget(IntEnum):
 
     PROGRAM = 0
     WEIGHTS = 1
-    TABLES = 2
+    SCORES = 2
+    FACTORS = 3
+    MLP = 4
 
 
 class AxiLite(wiring.Signature):
@@ -73,21 +78,25 @@ class HostPort(wiring.Component):
     """Registers, memory loading and input lines.
 
     Writes act on whole registers (byte strobes are ignored). A register write takes effect in the cycle after the
-    one in which address and data are both valid; a read answers two cycles after its address.
+    one in which address and data are both valid, a command one cycle later; a read answers two cycles after its
+    address. Input words wait while a command is under way.
 
     Members
     -------
     axil : In(AxiLite())
     spikes : In(stream.Signature(32))
         Input lines, lowest word first.
-    program, weights, tables : Out(WritePort)
+    program, weights, scores, factors, mlp : Out(WritePort)
         Memories to load.
     line : Out(WritePort(spike_lines, L * S, L // P))
         Input region, from line 0 on.
-    start, abort : Out(1)
+    start, abort, reset_state : Out(1)
         One-cycle commands.
     busy, topk_clamped, finished : In(1)
+        The core is busy from the cycle after ``start`` on.
     topk : Out(16)
+    state, load_state, state_value : In(signed(26)), Out(1), Out(signed(26))
+        Feedback state, and a write of it.
     cycles : In(32)
     counter_cycles, counter_entries : Out(ReadPort(layers, 32))
     """
@@ -101,14 +110,20 @@ class HostPort(wiring.Component):
                 "spikes": In(stream.Signature(32)),
                 "program": Out(WritePort(config.layers * DESCRIPTOR_WORDS, 32)),
                 "weights": Out(WritePort(config.weight_rows, config.lanes * config.weight_bits)),
-                "tables": Out(WritePort(config.silent_cue + 1, TABLE_BITS)),
+                "scores": Out(WritePort(config.scales * (config.silent_cue + 1), SCORE_ROW_BITS)),
+                "factors": Out(WritePort(FACTOR_ROWS, FACTOR_BITS)),
+                "mlp": Out(WritePort(config.hidden_units * len(MlpSet), MLP_ROW_BITS)),
                 "line": Out(WritePort(config.spike_lines, line_bits, config.segments)),
                 "start": Out(1),
                 "abort": Out(1),
+                "reset_state": Out(1),
                 "busy": In(1),
                 "finished": In(1),
                 "topk": Out(16),
                 "topk_clamped": In(1),
+                "state": In(signed(config.state_bits)),
+                "load_state": Out(1),
+                "state_value": Out(signed(config.state_bits)),
                 "cycles": In(32),
                 "counter_cycles": Out(ReadPort(config.layers, 32)),
                 "counter_entries": Out(ReadPort(config.layers, 32)),
@@ -141,9 +156,13 @@ class HostPort(wiring.Component):
         return address, value, now
 
     def _registers(self, m: Module, address: Signal, value: Signal, now: Signal) -> None:
-        m.d.comb += [
-            self.start.eq(now & (address == Register.CONTROL) & value[0] & ~self.busy),
-            self.abort.eq(now & (address == Register.CONTROL) & value[1]),
+        commands = now & (address == Register.CONTROL)
+        m.d.sync += [
+            self.start.eq(commands & value[0] & ~self.busy & ~self.start),
+            self.abort.eq(commands & value[1]),
+            self.reset_state.eq(commands & value[2]),
+            self.load_state.eq(now & (address == Register.STATE)),
+            self.state_value.eq(value),
         ]
         with m.If(now & (address == Register.K)):
             m.d.sync += self.topk.eq(value)
@@ -152,15 +171,20 @@ class HostPort(wiring.Component):
         m.d.comb += [self.counter_cycles.en.eq(1), self.counter_entries.en.eq(1)]
 
     def _loader(self, m: Module, address: Signal, value: Signal, now: Signal) -> None:
-        target, row, word = Signal(2), Signal(20), Signal(range(256))
-        collected = Signal(max(self._config.lanes * self._config.weight_bits, TABLE_BITS))
+        target, row, word = Signal(3), Signal(20), Signal(range(256))
+        ports = {
+            LoadTarget.WEIGHTS: self.weights,
+            LoadTarget.SCORES: self.scores,
+            LoadTarget.FACTORS: self.factors,
+            LoadTarget.MLP: self.mlp,
+        }
+        collected = Signal(max(len(port.data) for port in ports.values()))
         with m.If(now & (address == Register.LOAD_TARGET)):
             m.d.sync += [target.eq(value), word.eq(0)]
         with m.If(now & (address == Register.LOAD_ROW)):
             m.d.sync += [row.eq(value), word.eq(0)]
         written = Signal()
         m.d.sync += written.eq(0)
-        ports = {LoadTarget.WEIGHTS: self.weights, LoadTarget.TABLES: self.tables}
         with m.If(now & (address == Register.LOAD_DATA)):
             m.d.sync += word.eq(word + 1)
             with m.Switch(target):
@@ -202,6 +226,7 @@ class HostPort(wiring.Component):
             Register.CYCLES: self.cycles,
             Register.COUNTER_CYCLES: self.counter_cycles.data,
             Register.COUNTER_ENTRIES: self.counter_entries.data,
+            Register.STATE: self.state,
         }
         with m.If(pending):
             m.d.sync += [pending.eq(0), axil.rvalid.eq(1), axil.rdata.eq(0)]
@@ -218,7 +243,7 @@ class HostPort(wiring.Component):
         earlier = [Signal(unsigned(32), name=f"input{n}") for n in range(words - 1)]
         row = Signal.like(self.line.addr)
         m.d.comb += [
-            self.spikes.ready.eq(~self.busy & ~self.start),
+            self.spikes.ready.eq(~(self.busy | self.start | self.abort)),
             self.line.addr.eq(row),
             self.line.data.eq(Cat(*earlier, self.spikes.payload)),
         ]

@@ -6,7 +6,7 @@ from amaranth.lib import data
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import FIELDS, Op
 
-__all__ = ["descriptor_layout", "spike_item_layout", "value_item_layout"]
+__all__ = ["descriptor_layout", "mask_layout", "record_layout", "spike_item_layout", "value_item_layout"]
 
 
 def descriptor_layout(op: Op) -> data.StructLayout:
@@ -14,6 +14,33 @@ def descriptor_layout(op: Op) -> data.StructLayout:
     return data.StructLayout(
         {field.name: signed(field.bits) if field.signed else unsigned(field.bits) for field in FIELDS[op]}
     )
+
+
+def record_layout(config: CoreConfig) -> data.StructLayout:
+    """What the core knows of one grid token p.
+
+    msp, temporal : scores, s12.4;  first, interval, rate : cues summed over the scales, u11.3;
+    cell : position of p in the last scale;  top, bottom, left, right : p lies on that edge of the grid.
+    """
+    return data.StructLayout(
+        {
+            "msp": signed(config.score_bits),
+            "temporal": signed(config.score_bits),
+            "first": unsigned(config.cue_bits),
+            "interval": unsigned(config.cue_bits),
+            "rate": unsigned(config.cue_bits),
+            "cell": range(config.max_tokens),
+            "top": 1,
+            "bottom": 1,
+            "left": 1,
+            "right": 1,
+        }
+    )
+
+
+def mask_layout(config: CoreConfig) -> data.StructLayout:
+    """What attention needs of one rank's token. mask : its MSP score, s12.4;  sharpness : u8.6."""
+    return data.StructLayout({"mask": signed(config.score_bits), "sharpness": unsigned(config.gain_bits)})
 
 
 def spike_item_layout(config: CoreConfig) -> data.StructLayout:

@@ -1,12 +1,11 @@
 """The neuron array: executes a LAYER descriptor, one active entry a cycle in P x S accumulators."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
-from sparta_hw.numerics import unsigned_bits
 from sparta_rtl.accumulator import Accumulators
 from sparta_rtl.fire import FireStage
 from sparta_rtl.hilif import lane_header
@@ -35,15 +34,15 @@ class NeuronArray(wiring.Component):
     layer : In(descriptor_layout(Op.LAYER))
         At least one tile, position and group; each window starts inside the padded input.
     topk : In(range(max_topk + 1))
-        Positions, at least 1, of a layer with ``gather``.
+        Positions, at least 1, of a layer with ``ranked``.
+    state : In(signed(state_bits))
+        Feedback state; moves the thresholds.
     spikes : Out(ReadPort(spike_lines, L * S))
     weights : Out(ReadPort(weight_rows, P * 8))
-    tokens : Out(ReadPort(max_topk, token index))
-        Token list.
     o_spikes : Out(stream.Signature(spike_item_layout(config)))
-        One item a tile, position and step group.
+        One item a tile, position and ``out_groups``: spikes, or bit planes with ``Destination.TOKENS``.
     o_values : Out(stream.Signature(value_item_layout(config)))
-        One item a tile and position, of layers with ``integer``.
+        One item a tile and position, of other layers with ``integer``.
     entries : Out(32)
         Active entries accumulated since ``start``, once a tile each.
 
@@ -51,8 +50,8 @@ class NeuronArray(wiring.Component):
     end of the tile before; the last tile's end is ``done``. ``sparta_sim.cycles.array`` evaluates it line by
     line::
 
-        row     accepted when valid and its predecessor's last line is read; valid 7 cycles after begin, then
-                1 cycle (+ 1 for each row left out, + 3 at a new position) after its predecessor was accepted
+        row     accepted when valid and its predecessor's last line is read; valid 6 cycles after begin, then
+                1 cycle (+ 1 for each row left out, + 2 at a new position) after its predecessor was accepted
         line    read after its row was accepted, one a cycle, while fewer than 4 are under way
         load    3 cycles after the read, or with the last entry of the line before; makes room 1 cycle later
         drop    of a line without active entries, unless it is its group's last; room 3 cycles after the read
@@ -60,18 +59,19 @@ class NeuronArray(wiring.Component):
                 the last entry of a group waits for ``free``
         group   fires 5 cycles after its last entry, or 3 n cycles after the n steps of the group before;
                 ``free`` for the next one 1 + 3 max(n - 2, 0) cycles after that
-        tile    8 + 3 n cycles (4 + 3 n with ``integer``) after its last group starts to fire
+                with ``direct`` 3 x out_steps more after the last group of a position
+        tile    8 cycles after its last step (4 with integer results, and out_groups - 1 more as bit planes)
 
-    So a position costs the largest of: active entries (at least 1 a group), lines, 3 x T.
+    So a position costs the largest of: active entries (at least 1 a group), lines, 3 x steps.
     """
 
     start: Signal
     done: Signal
     layer: data.View
     topk: Signal
+    state: Signal
     spikes: wiring.PureInterface
     weights: wiring.PureInterface
-    tokens: wiring.PureInterface
     o_spikes: stream.Interface
     o_values: stream.Interface
     entries: Signal
@@ -84,9 +84,9 @@ class NeuronArray(wiring.Component):
                 "done": Out(1),
                 "layer": In(descriptor_layout(Op.LAYER)),
                 "topk": In(range(config.max_topk + 1)),
+                "state": In(signed(config.state_bits)),
                 "spikes": Out(ReadPort(config.spike_lines, config.line * config.steps)),
                 "weights": Out(ReadPort(config.weight_rows, config.lanes * config.weight_bits)),
-                "tokens": Out(ReadPort(config.max_topk, unsigned_bits(config.max_tokens - 1))),
                 "o_spikes": Out(stream.Signature(spike_item_layout(config))),
                 "o_values": Out(stream.Signature(value_item_layout(config))),
                 "entries": Out(32),
@@ -114,7 +114,6 @@ class NeuronArray(wiring.Component):
             fire.tile.eq(tile),
         ]
         m.d.sync += rows.first_weight.eq(block + config.header_rows)
-        connect(m, rows.tokens, flipped(self.tokens))
         connect(m, scanner.spikes, flipped(self.spikes))
         connect(m, rows.o, scanner.i)
         connect(m, scanner.o, issue.i)
@@ -166,8 +165,7 @@ class NeuronArray(wiring.Component):
         config = self._config
         count, read = Signal(range(config.header_rows + 1), init=config.header_rows), Signal()
         row, fetched = Signal.like(block), Signal()
-        lane_bits = lane_header(config).size
-        header = Signal(data.ArrayLayout(lane_bits, config.lanes))
+        header = Signal(data.ArrayLayout(lane_header(config), config.lanes))
         with m.If(begin):
             m.d.sync += count.eq(0)
         with m.Elif(count != config.header_rows):
@@ -180,6 +178,31 @@ class NeuronArray(wiring.Component):
         with m.If(fetched):
             for lane in range(config.lanes):
                 byte = self.weights.data.word_select(lane, config.weight_bits)
-                m.d.sync += header[lane].eq(Cat(header[lane][config.weight_bits :], byte))
-        m.d.comb += fire.header.eq(header.as_value())
+                kept = Value.cast(header[lane])[config.weight_bits :]
+                m.d.sync += Value.cast(header[lane]).eq(Cat(kept, byte))
+        self._move_thresholds(m, header, fire)
         return read, row
+
+    def _move_thresholds(self, m: Module, header: data.View, fire: FireStage) -> None:
+        """``theta = clamp(theta_c + o, 1, 32767)``, o = clamp(((state >> 8) * gain) >> 8, -limit, limit)."""
+        config, layer = self._config, self.layer
+        error = self.state >> config.state_frac
+        product = Signal(signed(len(error) + 9))
+        limit, offset = (
+            Signal(signed(len(layer.feedback_limit) + 1)),
+            Signal(signed(len(layer.feedback_limit) + 1)),
+        )
+        scaled = product >> 8
+        m.d.comb += limit.eq(layer.feedback_limit)
+        m.d.sync += [
+            product.eq(error * layer.feedback_gain),
+            offset.eq(Mux(scaled > limit, limit, Mux(scaled < -limit, -limit, scaled))),
+        ]
+        largest = (1 << config.membrane_bits - 1) - 1
+        m.d.comb += fire.header.eq(header.as_value())
+        for lane in range(config.lanes):
+            moved = Signal(signed(config.membrane_bits + 1), name=f"moved{lane}")
+            theta = Signal(signed(config.membrane_bits), name=f"theta{lane}")
+            m.d.comb += moved.eq(header[lane].threshold + offset)
+            m.d.sync += theta.eq(Mux(moved < 1, 1, Mux(moved > largest, largest, moved)))
+            m.d.comb += fire.header[lane].threshold.eq(theta)

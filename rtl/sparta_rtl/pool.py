@@ -50,7 +50,7 @@ class PoolUnit(wiring.Component):
 
     Notes
     -----
-    ``cycles = chunks * (L + ceil(8 / S) + 2) + 1`` (``sparta_sim/cycles/select.py``).
+    ``cycles = chunks * (L + ceil(8 / S) + 2) + 1`` (``sparta_sim/cycles/tokens.py``).
     """
 
     gate: wiring.PureInterface

@@ -7,9 +7,7 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
-from sparta_hw.numerics import unsigned_bits
 from sparta_rtl.layouts import descriptor_layout
-from sparta_rtl.memory import ReadPort
 
 __all__ = ["WindowRows", "row_layout"]
 
@@ -43,16 +41,15 @@ def row_layout(config: CoreConfig) -> data.StructLayout:
 
 
 class WindowRows(wiring.Component):
-    """Walks positions (rows of columns, or ranks), step groups and kernel rows of one tile, in this order.
+    """Walks positions (row by row), step groups and kernel rows of one tile, in this order.
 
     A row of the window at output (y, x), ``iy = y * y_step - pad + ky``, holds the entries ``lo .. hi - 1``::
 
         lo = iy * row_pitch + max(0, x * x_step - x_start)
         hi = iy * row_pitch + min(row_pitch, x * x_step - x_start + run)
 
-    With ``gather``, ``iy`` is the token of the position's rank; the window is one row and starts in column 0.
-    Rows outside of the input are left out, but the last row of a position and group is always issued, marked
-    ``empty`` if it has no entry.
+    With ``ranked`` there is one row of ``topk`` positions. Rows outside of the input are left out, but the last
+    row of a position and group is always issued, marked ``empty`` if it has no entry.
 
     Members
     -------
@@ -61,21 +58,19 @@ class WindowRows(wiring.Component):
         tile's last row was accepted.
     layer : In(descriptor_layout(Op.LAYER))
     topk : In(range(max_topk + 1))
-        Positions with ``gather``.
+        Positions with ``ranked``.
     first_weight : In(range(weight_rows))
         Weight row of window entry 0 of the tile.
-    tokens : Out(ReadPort(max_topk, token index))
     o : Out(stream.Signature(row_layout(config)))
 
-    Latency and throughput: one kernel row a cycle, left-out rows included, and three cycles more at each
-    position; the first row is valid 7 cycles after ``start``. All of it stops while a row waits.
+    Latency and throughput: one kernel row a cycle, left-out rows included, and two cycles more at each
+    position; the first row is valid 6 cycles after ``start``. All of it stops while a row waits.
     """
 
     start: Signal
     layer: data.View
     topk: Signal
     first_weight: Signal
-    tokens: wiring.PureInterface
     o: stream.Interface
 
     def __init__(self, config: CoreConfig) -> None:
@@ -86,7 +81,6 @@ class WindowRows(wiring.Component):
                 "layer": In(descriptor_layout(Op.LAYER)),
                 "topk": In(range(config.max_topk + 1)),
                 "first_weight": In(range(config.weight_rows)),
-                "tokens": Out(ReadPort(config.max_topk, unsigned_bits(config.max_tokens - 1))),
                 "o": Out(stream.Signature(row_layout(config))),
             }
         )
@@ -104,45 +98,39 @@ class WindowRows(wiring.Component):
         return m
 
     def _positions(self, m: Module) -> None:
-        """Counters of the position: column of its window, input row of kernel row 0, rank.
+        """Counters of the position: column of its window, input row of kernel row 0.
 
-        Whether it is the last one is known two cycles after it began, one before its first row.
+        Whether it is the last one is known two cycles after it began, with its first row.
         """
         layer = self.layer
         self._column = column = Signal(signed(_COLUMN_BITS))
         self._top = top = Signal(signed(_ROW_BITS))
         self._last_position = Signal()
         x, y = Signal.like(layer.out_width), Signal.like(layer.out_height)
-        last_x, last_y, rank = Signal(), Signal(), Signal.like(self.topk)
-        m.d.comb += self.tokens.addr.eq(rank)
+        last_x, last_y = Signal(), Signal()
         m.d.sync += [
-            last_x.eq(x + 1 == layer.out_width),
-            last_y.eq(y + 1 == layer.out_height),
-            self._last_position.eq(Mux(layer.gather, rank + 1 == self.topk, last_x & last_y)),
+            last_x.eq(x + 1 == Mux(layer.ranked, self.topk, layer.out_width)),
+            last_y.eq(layer.ranked | (y + 1 == layer.out_height)),
+            self._last_position.eq(last_x & last_y),
         ]
         with m.If(self.start):
-            m.d.sync += [x.eq(0), y.eq(0), rank.eq(0), top.eq(-layer.pad)]
-            m.d.sync += column.eq(Mux(layer.gather, 0, -layer.x_start))
+            m.d.sync += [x.eq(0), y.eq(0), column.eq(-layer.x_start), top.eq(-layer.pad)]
         with m.Elif(self._next_position & self._advance):
-            m.d.sync += rank.eq(rank + 1)
-            with m.If(~layer.gather):
-                m.d.sync += [x.eq(x + 1), column.eq(column + layer.x_step)]
-                with m.If(last_x):
-                    m.d.sync += [x.eq(0), column.eq(-layer.x_start), y.eq(y + 1), top.eq(top + layer.y_step)]
+            m.d.sync += [x.eq(x + 1), column.eq(column + layer.x_step)]
+            with m.If(last_x):
+                m.d.sync += [x.eq(0), column.eq(-layer.x_start), y.eq(y + 1), top.eq(top + layer.y_step)]
 
     def _window(self, m: Module) -> None:
-        """Per position: fetch the token, clip the columns, multiply; then count groups and kernel rows."""
+        """Per position: the window's columns, clip and multiply; then count groups and kernel rows."""
         layer, origin = self.layer, self._origin
         left, right, skip = (Signal(signed(_COLUMN_BITS)) for _ in range(3))
-        factor, outside = Signal(signed(max(_ROW_BITS, len(self.tokens.data) + 1))), Signal()
+        outside = Signal()
         start_row, row, weight = Signal.like(origin), Signal.like(origin), Signal.like(self.first_weight)
         kernel_row, group = Signal.like(layer.kernel_height), Signal.like(layer.groups)
         input_row, live, last_row, last_group = Signal(signed(_ROW_BITS)), Signal(), Signal(), Signal()
         m.d.comb += [
-            live.eq(~outside & (layer.gather | (input_row >= 0) & (input_row < layer.in_height))),
-            last_row.eq(
-                layer.gather | (kernel_row + 1 == layer.kernel_height) | (input_row + 1 == layer.in_height)
-            ),
+            live.eq(~outside & (input_row >= 0) & (input_row < layer.in_height)),
+            last_row.eq((kernel_row + 1 == layer.kernel_height) | (input_row + 1 == layer.in_height)),
             last_group.eq(group + 1 == layer.groups),
         ]
 
@@ -163,28 +151,22 @@ class WindowRows(wiring.Component):
         m.d.sync += valid.eq(0)
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
-                m.next = "FETCH"
-            with m.State("FETCH"):
-                m.d.comb += self.tokens.en.eq(self._advance)
+                m.next = "COLUMNS"
+            with m.State("COLUMNS"):
                 m.d.sync += [
                     left.eq(Mux(self._column < 0, 0, self._column)),
                     skip.eq(Mux(self._column < 0, -self._column, 0)),
                     right.eq(self._column + layer.run),
                 ]
-                m.next = "CLIP"
-            with m.State("CLIP"):
-                m.d.sync += [
-                    factor.eq(Mux(layer.gather, self.tokens.data, self._top)),
-                    right.eq(Mux(right < layer.row_pitch, right, layer.row_pitch)),
-                ]
                 m.next = "MULTIPLY"
             with m.State("MULTIPLY"):
                 product = Signal.like(origin)
-                m.d.comb += product.eq(factor[: len(origin)].as_signed() * layer.row_pitch[: len(origin)])
+                m.d.comb += product.eq(self._top[: len(origin)].as_signed() * layer.row_pitch[: len(origin)])
                 m.d.sync += [
+                    right.eq(Mux(right < layer.row_pitch, right, layer.row_pitch)),
                     start_row.eq(product),
                     row.eq(product),
-                    outside.eq(right <= left),
+                    outside.eq((right <= left) | (left >= layer.row_pitch)),
                     weight.eq(self.first_weight + skip),
                     input_row.eq(self._top),
                     kernel_row.eq(0),
@@ -216,7 +198,7 @@ class WindowRows(wiring.Component):
                     ]
                 with m.If(last_row & last_group):
                     m.d.comb += self._next_position.eq(1)
-                    m.next = "FETCH"
+                    m.next = "COLUMNS"
                     with m.If(self._last_position):
                         m.next = "IDLE"
 

@@ -1,12 +1,11 @@
 """The sequencer: fetches one descriptor after the other and lets its unit run."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import DESCRIPTOR_BITS, DESCRIPTOR_WORDS, FIELDS, Op
-from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.memory import ReadPort, WritePort
 
 __all__ = ["FETCH_CYCLES", "UNIT_OPS", "Sequencer"]
@@ -38,8 +37,6 @@ class Sequencer(wiring.Component):
     busy : Out(1)
     done : Out(1)
         One cycle, when END was reached.
-    topk, topk_request, topk_clamped : Out, In, Out
-        Tokens that attend: the request, limited to 1 .. N of the network and to the core's largest K.
     layer, layer_busy : Out(range(layers)), Out(1)
         Index of the descriptor, and whether its unit runs.
     cycles : Out(32)
@@ -60,9 +57,6 @@ class Sequencer(wiring.Component):
                 "dones": In(len(UNIT_OPS)),
                 "busy": Out(1),
                 "done": Out(1),
-                "topk_request": In(16),
-                "topk": Out(range(config.max_topk + 1)),
-                "topk_clamped": Out(1),
                 "layer": Out(range(config.layers)),
                 "layer_busy": Out(1),
                 "cycles": Out(32),
@@ -77,16 +71,12 @@ class Sequencer(wiring.Component):
         word = Signal(range(DESCRIPTOR_WORDS + 1))
         elapsed = Signal(32)
         op = self.descriptor[:8]
-        selection = Signal(descriptor_layout(Op.SELECT))
-        limit = Signal(unsigned(16))
         m.d.comb += [
             self.descriptor.eq(Cat(words)),
-            selection.eq(self.descriptor),
             self.program.en.eq(1),
             self.program.addr.eq(Cat(word[:4], self.layer)),
             self.counter.addr.eq(self.layer),
             self.counter.data.eq(elapsed),
-            limit.eq(Mux(selection.tokens < self._config.max_topk, selection.tokens, self._config.max_topk)),
         ]
         with m.If(self.busy):
             m.d.sync += self.cycles.eq(self.cycles + 1)
@@ -99,7 +89,6 @@ class Sequencer(wiring.Component):
                         self.busy.eq(1),
                         self.layer.eq(0),
                         self.cycles.eq(0),
-                        self.topk_clamped.eq(0),
                         word.eq(0),
                     ]
                     m.next = "FETCH"
@@ -128,12 +117,4 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.counter.en.eq(1)
                     m.d.sync += [self.layer.eq(self.layer + 1), word.eq(0)]
                     m.next = "FETCH"
-
-        with m.If(self.starts[UNIT_OPS.index(Op.SELECT)]):
-            with m.If(self.topk_request == 0):
-                m.d.sync += [self.topk.eq(1), self.topk_clamped.eq(1)]
-            with m.Elif(self.topk_request > limit):
-                m.d.sync += [self.topk.eq(limit), self.topk_clamped.eq(1)]
-            with m.Else():
-                m.d.sync += self.topk.eq(self.topk_request)
         return m

@@ -5,22 +5,26 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Op
 from sparta_hw.numerics import signed_bits
-from sparta_rtl.memory import ReadPort, WritePort
+from sparta_rtl.layouts import descriptor_layout, mask_layout
+from sparta_rtl.memory import BlockRam, ReadPort, WritePort
 from sparta_rtl.pipeline import adder_tree, delay, saturate
 
 __all__ = ["SimilarityPass"]
 
 
 class SimilarityPass(wiring.Component):
-    """Similarities of the selected tokens, query by query, on P multipliers::
+    """Similarities of the selected tokens in one head, query by query, on P multipliers::
 
-        z[i, j] = sat_s12(((sum_e q[i, e] * k[j, e]) >> shift) + score[j])        s12.4
+        z[i, j] = sat_s12(((sat_s12((sum_e q[i, e] * k[j, e]) >> shift) * g[i]) >> 6) + mask[j])        s12.4
         m[i]    = max_j z[i, j]
 
-    (paper MSP: the token score is an additive mask). Rows are written to the slots of the similarity memory
-    in turn, address ``Cat(j, slot)``; then the row's maximum appears on ``rows``. The next row follows
-    without a gap when a slot is free, so a row costs K * chunks cycles.
+    (paper MSP: the token score is an additive mask; SC: urgent tokens attend more sharply, g is u8.6). Rows are
+    written to the slots of the similarity memory in turn, address ``Cat(j, slot)``; then the row's maximum
+    appears on ``rows``. The next row follows without a gap when a slot is free, so a row costs K * chunks cycles.
+
+    The sharpness of all tokens passes by while row 0 is compared, and is kept for the rows after it.
 
     Parameters
     ----------
@@ -34,13 +38,15 @@ class SimilarityPass(wiring.Component):
     Members
     -------
     start : In(1)
-        Begin with query 0; the three numbers below are valid from here to the last row.
-    chunks, shift, topk : In
-        Rows of P features a token, right shift of a dot product, K.
-    scores : Out(ReadPort)
-        Token list, rank -> score.
+        Begin with query 0; ``layer`` and ``topk`` are stable from here to the last row.
+    layer : In(descriptor_layout(Op.ATTEND))
+        ``pitch``, ``base``, ``chunks`` and ``shift``.
+    topk : In(range(max_topk + 1))
+        K.
+    masks : Out(ReadPort(max_topk, mask_layout(config).size))
+        Token list, rank -> mask and sharpness.
     query, key : Out(ReadPort)
-        Rows of P features s8, row = rank * chunks + chunk.
+        Rows of P features s8, row = rank * pitch + base + chunk.
     similarity : Out(WritePort)
         Similarity memory.
     rows : Out(stream.Signature(signed(12)))
@@ -56,10 +62,9 @@ class SimilarityPass(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "chunks": In(8),
-                "shift": In(5),
+                "layer": In(descriptor_layout(Op.ATTEND)),
                 "topk": In(range(config.max_topk + 1)),
-                "scores": Out(ReadPort(config.max_topk, config.score_bits)),
+                "masks": Out(ReadPort(config.max_topk, mask_layout(config).size)),
                 "query": Out(token),
                 "key": Out(token),
                 "similarity": Out(WritePort(self.similarity_rows, config.score_bits)),
@@ -82,6 +87,7 @@ class SimilarityPass(wiring.Component):
                 "first_chunk": 1,
                 "last_chunk": 1,
                 "last_column": 1,
+                "row": self._rank_bits,
                 "column": self._rank_bits,
                 "slot": range(self._slots),
             }
@@ -96,21 +102,26 @@ class SimilarityPass(wiring.Component):
         partial, tree_cycles = adder_tree(m, products)
         summed = data.View(item, delay(m, issued, 3 + tree_cycles))
 
+        listed = data.View(mask_layout(config), self.masks.data)
+        m.d.comb += [self.masks.en.eq(summed.valid), self.masks.addr.eq(summed.column)]
+        sharpness = self._sharpness(m, item, summed, listed.sharpness)
+
+        # summed -> dot -> shifted -> clipped -> sharpened -> masked -> z
         dot = Signal(signed(signed_bits(0, config.max_features * 2 * (1 << 14))))
-        shifted = Signal.like(dot)
-        score = Signal(signed(config.score_bits))
-        masked = Signal(signed(len(dot) + 1))
+        shifted, clipped = Signal.like(dot), Signal(signed(config.score_bits))
+        sharpened = Signal(signed(config.score_bits + config.gain_bits))
+        masked = Signal(signed(config.score_bits + 3))
         z = Signal(signed(config.score_bits))
         with m.If(summed.valid):
             m.d.sync += dot.eq(Mux(summed.first_chunk, 0, dot) + partial)
-        m.d.comb += [self.scores.en.eq(summed.valid), self.scores.addr.eq(summed.column)]
         m.d.sync += [
-            shifted.eq(dot >> self.shift),
-            score.eq(self.scores.data.as_signed()),
-            masked.eq(shifted + score),
+            shifted.eq(dot >> self.layer.shift),
+            clipped.eq(saturate(shifted, config.score_bits)),
+            sharpened.eq(clipped * sharpness),
+            masked.eq((sharpened >> config.gain_frac) + delay(m, listed.mask, 3)),
             z.eq(saturate(masked, config.score_bits)),
         ]
-        stored = data.View(item, delay(m, summed, 4))
+        stored = data.View(item, delay(m, summed, 6))
 
         best, maximum = Signal.like(z), Signal.like(z)
         write = stored.valid & stored.last_chunk
@@ -126,12 +137,31 @@ class SimilarityPass(wiring.Component):
             m.d.sync += best.eq(maximum)
         return m
 
+    def _sharpness(self, m: Module, item: data.StructLayout, summed: data.View, passing: Signal) -> Signal:
+        """Sharpness of the row in progress, three cycles behind ``summed``."""
+        config = self._config
+        m.submodules.sharpness = kept = BlockRam(config.max_topk, config.gain_bits)
+        read = data.View(item, delay(m, summed, 1))
+        found = data.View(item, delay(m, summed, 2))
+        sharpness, passed = Signal(config.gain_bits), delay(m, passing, 1)
+        m.d.comb += [
+            kept.write.en.eq(read.valid & (read.row == 0)),
+            kept.write.addr.eq(read.column),
+            kept.write.data.eq(passing),
+            kept.read.en.eq(read.valid & (read.column == 0) & (read.row != 0)),
+            kept.read.addr.eq(read.row),
+        ]
+        with m.If(found.valid & (found.column == 0)):
+            m.d.sync += sharpness.eq(Mux(found.row == 0, passed, kept.read.data))
+        return sharpness
+
     def _issue(self, m: Module, item: data.StructLayout) -> data.View:
         """Walk over queries, keys and chunks, one pair of memory rows a cycle."""
-        last_rank, last_chunk = Signal(self._rank_bits), Signal.like(self.chunks)
-        row, column, chunk = Signal(self._rank_bits), Signal(self._rank_bits), Signal.like(self.chunks)
+        layer = self.layer
+        last_rank, last_chunk = Signal(self._rank_bits), Signal.like(layer.chunks)
+        row, column, chunk = Signal(self._rank_bits), Signal(self._rank_bits), Signal.like(layer.chunks)
         query_row, query_base = Signal.like(self.query.addr), Signal.like(self.query.addr)
-        key_row = Signal.like(self.key.addr)
+        key_row, to_next_key = Signal.like(self.key.addr), Signal.like(layer.pitch)
         active, slot, used = Signal(), Signal(range(self._slots)), Signal(range(self._slots + 1))
         begins, issue = Signal(), Signal()
         chunk_ends, column_ends = Signal(), Signal()
@@ -149,13 +179,18 @@ class SimilarityPass(wiring.Component):
         with m.If(issue):
             m.d.sync += [query_row.eq(query_row + 1), key_row.eq(key_row + 1), chunk.eq(chunk + 1)]
             with m.If(chunk_ends):
-                m.d.sync += [chunk.eq(0), column.eq(column + 1), query_row.eq(query_base)]
+                m.d.sync += [
+                    chunk.eq(0),
+                    column.eq(column + 1),
+                    query_row.eq(query_base),
+                    key_row.eq(key_row + to_next_key),
+                ]
                 with m.If(column_ends):
                     m.d.sync += [
                         column.eq(0),
-                        key_row.eq(0),
-                        query_row.eq(query_row + 1),
-                        query_base.eq(query_row + 1),
+                        key_row.eq(layer.base),
+                        query_row.eq(query_base + layer.pitch),
+                        query_base.eq(query_base + layer.pitch),
                         slot.eq(slot + 1),
                         row.eq(row + 1),
                         active.eq(row != last_rank),
@@ -163,10 +198,12 @@ class SimilarityPass(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 last_rank.eq(self.topk - 1),
-                last_chunk.eq(self.chunks - 1),
+                last_chunk.eq(layer.chunks - 1),
+                to_next_key.eq(layer.pitch - layer.chunks + 1),
                 row.eq(0),
-                query_row.eq(0),
-                query_base.eq(0),
+                query_row.eq(layer.base),
+                query_base.eq(layer.base),
+                key_row.eq(layer.base),
                 active.eq(1),
             ]
         issued = Signal(item)
@@ -175,6 +212,7 @@ class SimilarityPass(wiring.Component):
             issued.first_chunk.eq(chunk == 0),
             issued.last_chunk.eq(chunk_ends),
             issued.last_column.eq(column_ends),
+            issued.row.eq(row),
             issued.column.eq(column),
             issued.slot.eq(slot),
         ]

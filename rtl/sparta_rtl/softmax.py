@@ -5,7 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Op
 from sparta_hw.numerics import EXP_TABLE, signed_bits, unsigned_bits
+from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.memory import ReadPort
 from sparta_rtl.pipeline import delay
 
@@ -44,11 +46,13 @@ class MixPass(wiring.Component):
     Members
     -------
     start : In(1)
-        ``chunks`` and ``topk`` (K) are valid from here to the last result.
+        ``layer`` and ``topk`` (K) are stable from here to the last result.
+    layer : In(descriptor_layout(Op.ATTEND))
+        ``pitch``, ``base`` and ``chunks``.
     rows : In(stream.Signature(signed(12)))
         m of each row that lies in the similarity memory; taken when the row has been read for the last time.
     similarity, value : Out(ReadPort)
-        z, and rows of P values s8, row = rank * chunks + chunk.
+        z, and rows of P values s8, row = rank * pitch + base + chunk.
     o : Out(stream.Signature(mixed_layout(config)))
         Results in row, chunk order.
     """
@@ -59,7 +63,7 @@ class MixPass(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "chunks": In(8),
+                "layer": In(descriptor_layout(Op.ATTEND)),
                 "topk": In(range(config.max_topk + 1)),
                 "rows": In(stream.Signature(signed(config.score_bits))),
                 "similarity": Out(ReadPort(slots << self._rank_bits, config.score_bits)),
@@ -114,8 +118,9 @@ class MixPass(wiring.Component):
 
     def _issue(self, m: Module, item: data.StructLayout, advance: Signal) -> tuple[data.View, Signal]:
         """Walk over chunks and keys of each ready row, one similarity a cycle; the value row it weighs."""
-        last_rank, last_chunk = Signal(self._rank_bits), Signal.like(self.chunks)
-        column, chunk, slot = Signal(self._rank_bits), Signal.like(self.chunks), Signal(range(self._slots))
+        layer = self.layer
+        last_rank, last_chunk = Signal(self._rank_bits), Signal.like(layer.chunks)
+        column, chunk, slot = Signal(self._rank_bits), Signal.like(layer.chunks), Signal(range(self._slots))
         value_row = Signal.like(self.value.addr)
         issue, column_ends, chunk_ends = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -127,13 +132,17 @@ class MixPass(wiring.Component):
             self.rows.ready.eq(advance & column_ends & chunk_ends),
         ]
         with m.If(self.start):
-            m.d.sync += [last_rank.eq(self.topk - 1), last_chunk.eq(self.chunks - 1)]
+            m.d.sync += [
+                last_rank.eq(self.topk - 1),
+                last_chunk.eq(layer.chunks - 1),
+                value_row.eq(layer.base),
+            ]
         with m.If(issue):
-            m.d.sync += [column.eq(column + 1), value_row.eq(value_row + self.chunks)]
+            m.d.sync += [column.eq(column + 1), value_row.eq(value_row + layer.pitch)]
             with m.If(column_ends):
-                m.d.sync += [column.eq(0), chunk.eq(chunk + 1), value_row.eq(chunk + 1)]
+                m.d.sync += [column.eq(0), chunk.eq(chunk + 1), value_row.eq(layer.base + chunk + 1)]
                 with m.If(chunk_ends):
-                    m.d.sync += [chunk.eq(0), value_row.eq(0), slot.eq(slot + 1)]
+                    m.d.sync += [chunk.eq(0), value_row.eq(layer.base), slot.eq(slot + 1)]
         issued = Signal(item)
         m.d.comb += [issued.valid.eq(issue), issued.first.eq(column == 0), issued.last.eq(column_ends)]
         return issued, value_row

@@ -21,8 +21,11 @@ class TraceSignature(wiring.Signature):
                 "layer_busy": Out(1),
                 "spikes": Out(event(line=16, mask=config.segments, data=config.line * config.steps)),
                 "values": Out(event(destination=3, row=16, data=config.lanes * config.token_bits)),
-                "score": Out(event(token=16, value=16)),
+                "record": Out(event(token=16, msp=16, temporal=16, first=16, interval=16, rate=16)),
+                "score": Out(event(token=16, value=16, spatial=16)),
                 "select": Out(event(rank=16, token=16)),
+                "topk": Out(16),
+                "state": Out(32),
                 "attention": Out(event(rank=16, feature=16, value=config.token_bits)),
             }
         )

@@ -1,7 +1,7 @@
 """Co-simulation: every element of every layer of the Verilated core against what was expected."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from sparta_hw.errors import ConfigError, MismatchError
 from sparta_hw.ir import Kind
 from sparta_hw.program import Program
-from sparta_hw.tensor_layout import Memory
+from sparta_hw.tensor_layout import Memory, TensorLayout
+from sparta_hw.vectors import of_ranks
 from sparta_rtl.host import LoadTarget
 from sparta_sim.compare import Mismatch, first_mismatch
 from sparta_sim.simulation import DEFAULT_MAX_CYCLES, CoreSimulation, Inferences
 from sparta_sim.tensor_map import Produced, produced_tensors
 from sparta_sim.trace import Trace, Traced, trace_tensor
 
-__all__ = ["CosimResult", "ProgramSimulation", "run_cosim"]
+__all__ = ["CosimResult", "ProgramSimulation", "run_cosim", "with_selected"]
 
 BATCH = 64
 """Samples of one call into the simulator: bounds the memory that trace events take."""
@@ -39,10 +40,8 @@ class ProgramSimulation(CoreSimulation):
     ) -> None:
         super().__init__(program.config, verilog=verilog, wave=wave, seed=seed)
         self.program = program
-        row_bits = program.config.lanes * program.config.weight_bits
-        self.load(LoadTarget.PROGRAM, _words(program.descriptors, 512))
-        self.load(LoadTarget.WEIGHTS, _words(program.weight_rows(), row_bits))
-        self.load(LoadTarget.TABLES, _words(program.table_rows(), 64))
+        for name, (rows, bits) in program.images().items():
+            self.load(LoadTarget[name.upper()], _words(rows, bits))
 
     def infer(
         self,
@@ -51,10 +50,11 @@ class ProgramSimulation(CoreSimulation):
         k: int | None = None,
         stalls: float = 0.0,
         record: bool = True,
+        reset_state: bool = True,
         max_cycles: int = DEFAULT_MAX_CYCLES,
         progress: Callable[[], object] | None = None,
     ) -> Inferences:
-        """Run samples, (samples, T, C, H, W) zeros and ones; see :meth:`CoreSimulation.run`."""
+        """Run samples, (samples, T, C, H, W) or pixels (samples, C, H, W); see :meth:`CoreSimulation.run`."""
         return self.run(
             np.stack([self.program.pack_input(sample) for sample in spikes]),
             k=self.program.default_k if k is None else k,
@@ -62,6 +62,7 @@ class ProgramSimulation(CoreSimulation):
             layers=len(self.program.descriptors) - 1,
             stalls=stalls,
             record=record,
+            reset_state=reset_state,
             max_cycles=max_cycles,
             progress=progress,
         )
@@ -79,6 +80,8 @@ class CosimResult:
     Parameters
     ----------
     k : int
+        Tokens that were to attend; 0: each sample's own.
+    topk : int array (samples,)
         Tokens that attended.
     samples : int
         Inferences that ran.
@@ -99,6 +102,7 @@ class CosimResult:
     """
 
     k: int
+    topk: NDArray[np.int64]
     samples: int
     mismatches: int
     first: Mismatch | None
@@ -143,9 +147,10 @@ def run_cosim(
     inputs : array (samples, T, C, H, W)
         Zeros and ones.
     expected : mapping of str to int array (samples, *shape)
-        Integers of every tensor at this ``k``; others (cues, gathered tokens) are ignored.
+        Integers of every tensor at this ``k``, ``k`` (samples,) itself among them where it is dynamic; others
+        (cues of one scale, gains) are ignored. With feedback the samples are one stream from state 0.
     k : int, optional
-        Tokens that attend; the program's default if not given.
+        Tokens that attend, or 0 for each sample's own; the program's default if not given.
     simulation : ProgramSimulation, optional
         To use instead of a new one, with ``program`` loaded.
     stalls : float
@@ -163,21 +168,37 @@ def run_cosim(
         ``expected`` lacks a tensor that the core produces.
     """
     k = program.default_k if k is None else k
-    tensors = produced_tensors(program)
+    tensors = [
+        item for item in produced_tensors(program) if k == 0 or item.layout.memory is not Memory.DYNAMIC_K
+    ]
+    expected = with_selected(expected)
     missing = [item.layout.name for item in tensors if item.layout.name not in expected]
     if missing:
         raise ConfigError(f"expected values lack the tensor {missing[0]!r}, which the core produces")
+    topk = np.asarray(expected["k"]) if k == 0 else np.full(len(inputs), k)
     simulation_ = simulation or ProgramSimulation(program)
     try:
         runs, different, first = [], 0, None
+        compared = dict.fromkeys((item.layout.name for item in tensors), 0)
         for start in range(0, len(inputs), BATCH):
             run = simulation_.infer(
-                inputs[start : start + BATCH], k=k, stalls=stalls, max_cycles=max_cycles, progress=progress
+                inputs[start : start + BATCH],
+                k=k,
+                stalls=stalls,
+                reset_state=start == 0,
+                max_cycles=max_cycles,
+                progress=progress,
             )
             if run.clamped.any():
                 raise ConfigError(f"{program.name}: the core clamped K = {k}: use 1 to {program.tokens}")
             for offset in range(len(run.cycles)):
-                found = next(_differences(program, tensors, run, offset, start + offset, expected, k), None)
+                sample = start + offset
+                answers = _Answers(program, run, offset, int(topk[sample]))
+                found = None
+                for item in tensors:
+                    wanted = answers.wanted(item.layout, expected[item.layout.name][sample])
+                    compared[item.layout.name] += wanted.size
+                    found = found or answers.difference(item, wanted, sample)
                 different += found is not None
                 first = first or found
             runs.append(run)
@@ -190,12 +211,11 @@ def run_cosim(
 
     return CosimResult(
         k=k,
+        topk=topk[: len(inputs)],
         samples=len(inputs),
         mismatches=different,
         first=first,
-        compared={
-            item.layout.name: int(np.size(expected[item.layout.name][: len(inputs)])) for item in tensors
-        },
+        compared=compared,
         logits=all_of("logits"),
         cycles=all_of("cycles"),
         layer_cycles=all_of("layer_cycles"),
@@ -204,31 +224,44 @@ def run_cosim(
     )
 
 
-def _differences(
-    program: Program,
-    tensors: Sequence[Produced],
-    run: Inferences,
-    offset: int,
-    sample: int,
-    expected: Mapping[str, NDArray],
-    k: int,
-) -> Iterator[Mismatch]:
-    """First difference of each tensor of one sample, in the order in which the core produces them."""
-    trace = Trace(program.config, run.sample_events(offset), run.mask_words)
-    for item in tensors:
-        layout = item.layout
-        if layout.memory is Memory.RESULTS:
-            logits = run.logits[offset].astype(np.int64)
-            traced = Traced(logits, np.ones(logits.shape, bool))
-        else:
-            traced = trace_tensor(trace, layout, item.descriptor, k)
-        found = first_mismatch(
-            np.asarray(expected[layout.name][sample]),
-            traced,
+def with_selected(expected: Mapping[str, NDArray]) -> Mapping[str, NDArray]:
+    """Expected values with the gathered tokens, which vectors leave out."""
+    if "selected" in expected:
+        return expected
+    index = np.asarray(expected["index" if "index" in expected else "winners"]).astype(np.int64)
+    tokens = np.asarray(expected["tokens"])
+    return {**expected, "selected": np.take_along_axis(tokens, index[:, :, None], axis=1)}
+
+
+class _Answers:
+    """What the core produced for one sample, at its K."""
+
+    def __init__(self, program: Program, run: Inferences, offset: int, k: int) -> None:
+        self._run, self._offset, self._k = run, offset, k
+        self._trace = Trace(program.config, run.sample_events(offset), run.mask_words)
+
+    def wanted(self, layout: TensorLayout, values: NDArray) -> NDArray:
+        """Expected values of this sample's own ranks."""
+        values = np.asarray(values).reshape(-1) if layout.memory is Memory.STATE else np.asarray(values)
+        return values[: self._k] if of_ranks(layout.name) else values
+
+    def difference(self, item: Produced, wanted: NDArray, sample: int) -> Mismatch | None:
+        """The first one of a tensor."""
+        return first_mismatch(
+            wanted,
+            self._traced(item.layout),
             sample=sample,
-            tensor=layout.name,
+            tensor=item.layout.name,
             node=item.node,
-            stepped=layout.kind is Kind.SPIKES,
+            stepped=item.layout.kind is Kind.SPIKES,
         )
-        if found:
-            yield found
+
+    def _traced(self, layout: TensorLayout) -> Traced:
+        if layout.memory in (Memory.RESULTS, Memory.STATE):
+            answers = self._run.logits if layout.memory is Memory.RESULTS else self._run.states[:, None]
+            values = answers[self._offset].astype(np.int64)
+            return Traced(values, np.ones(values.shape, bool))
+        traced = trace_tensor(self._trace, layout, self._k)
+        if layout.memory is Memory.SPIKES and of_ranks(layout.name):
+            return replace(traced, values=traced.values[: self._k], written=traced.written[: self._k])
+        return traced

@@ -37,9 +37,14 @@ enum Register : uint32_t {
     COUNTER_LAYER = 0x24,
     COUNTER_CYCLES = 0x28,
     COUNTER_ENTRIES = 0x2C,
+    STATE = 0x30,
 };
 
-enum Event : uint32_t { SPIKES = 1, VALUES = 2, SCORE = 3, SELECT = 4, ATTENTION = 5 };
+constexpr uint32_t START = 1, RESET_STATE = 4;  // bits of CONTROL
+
+enum Event : uint32_t { SPIKES = 1, VALUES = 2, SCORE = 3, SELECT = 4, ATTENTION = 5, RECORD = 6 };
+
+constexpr size_t RECORD_WORDS = 3;
 
 constexpr uint64_t REGISTER_TIMEOUT = 10000;
 
@@ -93,7 +98,8 @@ struct Core {
     static constexpr size_t data_words() {
         constexpr size_t spikes = words_of(sizeof(Vsparta_core::PORT3(trace, spikes, data)));
         constexpr size_t values = words_of(sizeof(Vsparta_core::PORT3(trace, values, data)));
-        return spikes > values ? spikes : values;
+        constexpr size_t widest = spikes > values ? spikes : values;
+        return widest > RECORD_WORDS ? widest : RECORD_WORDS;
     }
 
     static constexpr size_t event_words() { return 5 + mask_words() + data_words(); }
@@ -113,10 +119,22 @@ struct Core {
         if (top->PORT3(trace, values, valid))
             add(VALUES, top->PORT3(trace, values, row), top->PORT3(trace, values, destination), none,
                 top->PORT3(trace, values, data));
-        if (top->PORT3(trace, score, valid))
-            add(SCORE, top->PORT3(trace, score, token), 0, none, top->PORT3(trace, score, value));
+        if (top->PORT3(trace, record, valid)) {
+            const uint32_t record[RECORD_WORDS] = {
+                top->PORT3(trace, record, msp) | uint32_t(top->PORT3(trace, record, temporal)) << 16,
+                top->PORT3(trace, record, first) | uint32_t(top->PORT3(trace, record, interval)) << 16,
+                top->PORT3(trace, record, rate),
+            };
+            add(RECORD, top->PORT3(trace, record, token), 0, none, record);
+        }
+        if (top->PORT3(trace, score, valid)) {
+            const uint32_t score =
+                top->PORT3(trace, score, value) | uint32_t(top->PORT3(trace, score, spatial)) << 16;
+            add(SCORE, top->PORT3(trace, score, token), 0, none, score);
+        }
         if (top->PORT3(trace, select, valid))
-            add(SELECT, top->PORT3(trace, select, rank), 0, none, top->PORT3(trace, select, token));
+            add(SELECT, top->PORT3(trace, select, rank), top->PORT2(trace, topk), none,
+                top->PORT3(trace, select, token));
         if (top->PORT3(trace, attention, valid))
             add(ATTENTION, top->PORT3(trace, attention, rank), top->PORT3(trace, attention, feature), none,
                 top->PORT3(trace, attention, value));
@@ -210,11 +228,12 @@ struct Run {
     uint64_t samples, words, logits, layers;  // words of one sample's spikes, results of one inference
     uint64_t max_cycles;
     uint32_t k, stall_input, stall_output;
-    uint32_t record;
+    uint32_t record, reset_state;
     const uint32_t* spikes;   // [samples][words]
     int32_t* results;         // [samples][logits]
     uint32_t* status;         // [samples] STATUS after the inference
     uint32_t* cycles;         // [samples] CYCLES
+    int32_t* state;           // [samples] STATE after the inference
     uint32_t* counters;       // [samples][layers][2] COUNTER_CYCLES, COUNTER_ENTRIES
     uint64_t* event_index;    // [samples + 1] first event of each sample
     int (*progress)(void);    // after each sample; other than 0 stops
@@ -272,6 +291,7 @@ int64_t sparta_run(Core* core, const Run* run) {
     core->stall_input = run->stall_input;
     core->stall_output = run->stall_output;
     run->event_index[0] = 0;
+    if (run->reset_state && !core->write(CONTROL, RESET_STATE)) return -1;
     for (uint64_t sample = 0; sample < run->samples; sample++) {
         const auto fail = [&] {
             core->error = "sample " + std::to_string(sample) + ": " + core->error;
@@ -286,7 +306,7 @@ int64_t sparta_run(Core* core, const Run* run) {
         if (!core->write(K, run->k)) return fail();
         core->record = run->record;
         core->cycle = 0;
-        if (!core->write(CONTROL, 1)) return fail();
+        if (!core->write(CONTROL, START)) return fail();
         const auto complete = [&] { return core->last_result; };
         const bool ended = core->wait(complete, run->max_cycles, "the inference");
         if (!ended || !core->idle(run->status + sample, run->max_cycles)) return fail();
@@ -298,6 +318,7 @@ int64_t sparta_run(Core* core, const Run* run) {
         }
         std::memcpy(run->results + sample * run->logits, core->results.data(), run->logits * sizeof(int32_t));
         if (!core->read(CYCLES, run->cycles + sample)) return fail();
+        if (!core->read(STATE, reinterpret_cast<uint32_t*>(run->state + sample))) return fail();
         for (uint64_t layer = 0; layer < run->layers; layer++) {
             uint32_t* counter = run->counters + (sample * run->layers + layer) * 2;
             if (!core->write(COUNTER_LAYER, layer) || !core->read(COUNTER_CYCLES, counter) ||

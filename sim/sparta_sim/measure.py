@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from sparta_hw.descriptor import Op, decode
 from sparta_hw.errors import MismatchError, SpartaError
-from sparta_hw.interpreter import run as interpret
-from sparta_hw.ir import Graph
+from sparta_hw.interpreter import run_stream as interpret
+from sparta_hw.ir import Graph, Kind
 from sparta_hw.program import Program
-from sparta_hw.vectors import Vectors
-from sparta_sim.cosim import CosimResult, ProgramSimulation, run_cosim
+from sparta_hw.vectors import Vectors, of_ranks
+from sparta_sim.cosim import CosimResult, ProgramSimulation, run_cosim, with_selected
 from sparta_sim.cycles.attention import attend_cycles
 from sparta_sim.cycles.model import Prediction, predict
 from sparta_sim.energy import EnergyEstimate, estimate_energy
@@ -55,14 +55,14 @@ def measure_cosim(
             result = run_cosim(
                 program,
                 run.input,
-                run.tensors,
-                run.k,
+                {**run.tensors, "k": run.k},
+                run.request,
                 simulation=simulation,
                 stalls=stalls,
                 progress=bar.update,
             )
             result.check()
-            predictions = [predict(program, tensors, run.k) for tensors in _samples(program, run)]
+            predictions = _predictions(program, run)
             if not stalls:
                 _check_cycles(program, result, predictions)
             levels.append(_cosim_level(program, run, result, predictions))
@@ -93,13 +93,15 @@ def measure_estimate(program: Program, runs: Sequence[Vectors]) -> dict[str, Any
     with tqdm(total=sum(len(run.input) for run in runs), desc="estimate", unit="sample") as bar:
         for run in runs:
             samples = _samples(program, run)
-            energy = estimate_energy(program, samples, run.k, progress=bar.update)
-            predictions = [predict(program, tensors, run.k) for tensors in samples]
+            energy = estimate_energy(program, samples, run.k.tolist(), progress=bar.update)
+            predictions = _predictions(program, run)
             levels.append(_estimate_level(program, run, energy, predictions))
     spikes = program.input_name
-    rates = {spikes: float(np.mean(runs[0].input))}
+    rates = {spikes: float(np.mean(runs[0].input))} if program.input.kind is Kind.SPIKES else {}
     rates |= {
-        name: float(values.mean()) for name, values in runs[0].tensors.items() if name.startswith("stem.")
+        name: float(values.mean())
+        for name, values in runs[0].tensors.items()
+        if name in program.tensors and program.tensors[name].kind is Kind.SPIKES
     }
     return {
         "network": _network(program),
@@ -144,12 +146,17 @@ def _network(program: Program) -> dict[str, Any]:
 
 def _samples(program: Program, run: Vectors) -> list[dict[str, NDArray]]:
     """Each sample's tensors by name, the input among them."""
-    tensors = {**run.tensors, program.input_name: run.input}
+    tensors = {**with_selected(run.tensors), program.input_name: run.input}
     return [{name: values[n] for name, values in tensors.items()} for n in range(len(run.input))]
 
 
-def _sparsity(program: Program, k: int) -> float:
-    return 100 * (1 - k / program.tokens)
+def _predictions(program: Program, run: Vectors) -> list[Prediction]:
+    samples = zip(_samples(program, run), run.k.tolist(), strict=True)
+    return [predict(program, tensors, k, run.request) for tensors, k in samples]
+
+
+def _sparsity(program: Program, run: Vectors) -> float:
+    return float(100 * (1 - np.mean(run.k) / program.tokens))
 
 
 def _layers(program: Program, **columns: NDArray | Sequence[Sequence[float]]) -> list[dict[str, Any]]:
@@ -168,8 +175,9 @@ def _cosim_level(
 ) -> dict[str, Any]:
     measured, predicted = result.cycles, np.array([prediction.cycles for prediction in predictions])
     return {
-        "k": run.k,
-        "sparsity_percent": _sparsity(program, run.k),
+        "k": run.request,
+        "k_mean": float(np.mean(run.k)),
+        "sparsity_percent": _sparsity(program, run),
         "samples": result.samples,
         "mismatches": result.mismatches,
         "elements_compared": sum(result.compared.values()),
@@ -193,8 +201,9 @@ def _estimate_level(
     program: Program, run: Vectors, energy: EnergyEstimate, predictions: Sequence[Prediction]
 ) -> dict[str, Any]:
     return {
-        "k": run.k,
-        "sparsity_percent": _sparsity(program, run.k),
+        "k": run.request,
+        "k_mean": float(np.mean(run.k)),
+        "sparsity_percent": _sparsity(program, run),
         "samples": len(run.input),
         "cycles_mean": float(np.mean([prediction.cycles for prediction in predictions])),
         "layers": _layers(
@@ -215,19 +224,25 @@ def check_interpreter(graph: Graph, run: Vectors) -> None:
     MismatchError
         Names K, sample, layer, index and both values.
     """
-    for name, values in interpret(graph, run.input, run.k).items():
-        if name not in run.tensors or np.array_equal(values, run.tensors[name]):
+    for name, values in interpret(graph, run.input, run.request).items():
+        if name not in run.tensors:
             continue
-        if values.shape != run.tensors[name].shape:
+        expected = np.asarray(run.tensors[name])
+        if values.shape != expected.shape:
             raise MismatchError(
-                f"K = {run.k}, layer {name}: the vectors have shape {run.tensors[name].shape}, the"
+                f"K = {run.request}, layer {name}: the vectors have shape {expected.shape}, the"
                 f" interpreter {values.shape}; export vectors and model together"
             )
-        at = tuple(int(i) for i in np.argwhere(values != run.tensors[name])[0])
-        raise MismatchError(
-            f"K = {run.k}, sample {at[0]}, layer {name}, index {at[1:]}: the vectors have"
-            f" {run.tensors[name][at]}, the interpreter {values[at]}; export vectors and model together"
-        )
+        different = values != expected
+        if of_ranks(name):
+            own = np.arange(values.shape[1]) < run.k[:, None]
+            different &= own.reshape(*own.shape, *[1] * (values.ndim - 2))
+        if different.any():
+            at = tuple(int(i) for i in np.argwhere(different)[0])
+            raise MismatchError(
+                f"K = {run.request}, sample {at[0]}, layer {name}, index {at[1:]}: the vectors have"
+                f" {expected[at]}, the interpreter {values[at]}; export vectors and model together"
+            )
 
 
 def _check_cycles(program: Program, result: CosimResult, predictions: Sequence[Prediction]) -> None:

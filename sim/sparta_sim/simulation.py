@@ -31,10 +31,12 @@ class _Run(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_uint64) for name in ("samples", "words", "logits", "layers", "max_cycles")),
-        *((name, ctypes.c_uint32) for name in ("k", "stall_input", "stall_output", "record")),
+        *((name, ctypes.c_uint32) for name in ("k", "stall_input", "stall_output", "record", "reset_state")),
         ("spikes", _Pointer32),
         ("results", ctypes.POINTER(ctypes.c_int32)),
-        *((name, _Pointer32) for name in ("status", "cycles", "counters")),
+        *((name, _Pointer32) for name in ("status", "cycles")),
+        ("state", ctypes.POINTER(ctypes.c_int32)),
+        ("counters", _Pointer32),
         ("event_index", ctypes.POINTER(ctypes.c_uint64)),
         ("progress", _Progress),
     )
@@ -51,6 +53,8 @@ class Inferences:
         K was out of range.
     cycles : uint32 array (samples,)
         Register CYCLES: clock cycles from start to the end of the last descriptor, measured.
+    states : int32 array (samples,)
+        Register STATE after each inference.
     layer_cycles, layer_entries : uint32 array (samples, descriptors)
         Registers COUNTER_CYCLES and COUNTER_ENTRIES of each descriptor, measured.
     events : uint32 array (events, words of one event)
@@ -64,6 +68,7 @@ class Inferences:
     logits: NDArray[np.int32]
     clamped: NDArray[np.bool_]
     cycles: Words
+    states: NDArray[np.int32]
     layer_cycles: Words
     layer_entries: Words
     events: Words
@@ -152,6 +157,7 @@ class CoreSimulation:
         layers: int,
         stalls: float = 0.0,
         record: bool = True,
+        reset_state: bool = True,
         max_cycles: int = DEFAULT_MAX_CYCLES,
         progress: Callable[[], object] | None = None,
     ) -> Inferences:
@@ -169,6 +175,8 @@ class CoreSimulation:
             Probability, 0 to 0.99, that a stream pauses in a cycle, on both streams.
         record : bool
             Keep the trace events.
+        reset_state : bool
+            Start the first sample from feedback state 0, not from where the last one left it.
         max_cycles : int
             Limit of each sample's stream, and of its inference.
         progress : callable, optional
@@ -185,6 +193,7 @@ class CoreSimulation:
         samples = len(spikes)
         results = np.zeros((samples, logits), np.int32)
         status, cycles = np.zeros(samples, np.uint32), np.zeros(samples, np.uint32)
+        states = np.zeros(samples, np.int32)
         counters = np.zeros((samples, layers, 2), np.uint32)
         index = np.zeros(samples + 1, np.uint64)
         raised: list[BaseException] = []
@@ -200,15 +209,16 @@ class CoreSimulation:
         stall = round(stalls * 256)
         request = _Run(
             samples, spikes[0].size if samples else 0, logits, layers, max_cycles, k, stall, stall, record,
-            _pointer(spikes), _pointer(results, ctypes.c_int32), _pointer(status), _pointer(cycles),
-            _pointer(counters), _pointer(index, ctypes.c_uint64), _Progress(after_sample),
+            reset_state, _pointer(spikes), _pointer(results, ctypes.c_int32), _pointer(status),
+            _pointer(cycles), _pointer(states, ctypes.c_int32), _pointer(counters),
+            _pointer(index, ctypes.c_uint64), _Progress(after_sample),
         )  # fmt: skip
         done = self._library.sparta_run(self._core, ctypes.byref(request))
         if raised:
             raise raised[0]
         self._check(done)
         return Inferences(
-            results, (status & 2) != 0, cycles, counters[..., 0], counters[..., 1],
+            results, (status & 2) != 0, cycles, states, counters[..., 0], counters[..., 1],
             self._events(int(index[-1])), index, self._mask_words,
         )  # fmt: skip
 

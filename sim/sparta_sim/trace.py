@@ -33,6 +33,7 @@ class Event(IntEnum):
     SCORE = 3
     SELECT = 4
     ATTENTION = 5
+    RECORD = 6
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,10 @@ class Trace:
     records: Records
     mask_words: int
 
-    def select(self, event: Event, descriptor: int) -> Records:
-        """Records of one kind while one descriptor was in progress."""
-        return self.records[(self.records[:, 0] == event) & (self.records[:, 1] == descriptor)]
+    def select(self, event: Event, descriptors: tuple[int, ...]) -> Records:
+        """Records of one kind while one of the descriptors was in progress."""
+        during = np.isin(self.records[:, 1], descriptors)
+        return self.records[(self.records[:, 0] == event) & during]
 
     def masks(self, records: Records, bits: int) -> NDArray[np.bool_]:
         """Masks of records, shape (records, bits)."""
@@ -85,33 +87,51 @@ class Trace:
         return records[:, HEAD_WORDS + self.mask_words :]
 
 
-def trace_tensor(trace: Trace, layout: TensorLayout, descriptor: int, k: int) -> Traced:
-    """One tensor from the events of the descriptor that produces it.
+_RECORD_FIELDS = {
+    Memory.MSP: (0, 0),
+    Memory.TEMPORAL: (0, 16),
+    Memory.FIRST: (1, 0),
+    Memory.INTERVAL: (1, 16),
+    Memory.RATE: (2, 0),
+}
+"""Data word and lowest bit of each number of a RECORD event."""
+
+
+def trace_tensor(trace: Trace, layout: TensorLayout, k: int) -> Traced:
+    """One tensor from the events of the descriptors that produce it.
 
     Parameters
     ----------
     trace : Trace
         Events of one sample.
     layout : TensorLayout
-        Any tensor but the input and the logits (these leave through the result stream).
-    descriptor : int
-        Its index in the program.
+        Any tensor but the input, the logits and the feedback state (these are read through the host port).
     k : int
         Tokens that attended, the first axis of tensors of selected tokens.
     """
     match layout.memory:
         case Memory.SPIKES:
-            return _lines(trace, layout, descriptor)
-        case Memory.SCORE:
-            records = trace.select(Event.SCORE, descriptor)
-            return _scatter(records[:, 3:4], _signed(trace.data(records)[:, 0], 16), layout.shape, "token")
-        case Memory.SELECT:
-            records = trace.select(Event.SELECT, descriptor)
-            return _scatter(records[:, 3:4], trace.data(records)[:, 0].astype(np.int64), (k,), "rank")
+            return _lines(trace, layout)
+        case Memory.SCORE | Memory.SPATIAL:
+            records = trace.select(Event.SCORE, layout.descriptors)
+            low = 16 * (layout.memory is Memory.SPATIAL)
+            values = _signed(trace.data(records)[:, 0] >> np.uint32(low), 16)
+            return _scatter(records[:, 3:4], values, layout.shape, "token")
+        case Memory.SELECT | Memory.GROUP:
+            records = trace.select(Event.SELECT, layout.descriptors)
+            shape = (k,) if layout.memory is Memory.SELECT else layout.shape
+            return _scatter(records[:, 3:4], trace.data(records)[:, 0].astype(np.int64), shape, "rank")
+        case Memory.DYNAMIC_K:
+            records = trace.select(Event.SELECT, layout.descriptors)[:1]
+            return _scatter(np.zeros((len(records), 1), np.uint32), records[:, 4].astype(np.int64), (1,), "K")
         case Memory.ATTENTION:
-            return _attention(trace, layout, descriptor, k)
-        case _:
-            return _rows(trace, layout, descriptor, k)
+            return _attention(trace, layout, k)
+        case Memory.QUERY | Memory.KEY | Memory.VALUE:
+            return _rows(trace, layout, k)
+    word, low = _RECORD_FIELDS[layout.memory]
+    records = trace.select(Event.RECORD, layout.descriptors)
+    values = _signed(trace.data(records)[:, word] >> np.uint32(low), 16)
+    return _scatter(records[:, 3:4], values, layout.shape, "token")
 
 
 def _bits(words: Records) -> NDArray[np.uint8]:
@@ -124,11 +144,11 @@ def _signed(values: Records, bits: int) -> IntArray:
     return low - ((low >> bits - 1) << bits)
 
 
-def _lines(trace: Trace, layout: TensorLayout, descriptor: int) -> Traced:
+def _lines(trace: Trace, layout: TensorLayout) -> Traced:
     """Rebuild the tensor's lines segment by segment, and in a second image mark what was written."""
     config = trace.config
     segments, width = config.segments, config.line * config.steps
-    records = trace.select(Event.SPIKES, descriptor)
+    records = trace.select(Event.SPIKES, layout.descriptors)
     line = records[:, 3].astype(np.int64) - layout.base
     inside = (line >= 0) & (line < layout.lines)
     stray = "" if inside.all() else f"line {int(line[~inside][0]) + layout.base}"
@@ -149,10 +169,10 @@ def _lines(trace: Trace, layout: TensorLayout, descriptor: int) -> Traced:
     return Traced(unpack(content), unpack(marks) == unpack(np.ones_like(marks)), stray)
 
 
-def _rows(trace: Trace, layout: TensorLayout, descriptor: int, k: int) -> Traced:
-    """Query, key or value: rows of P features, row = rank * chunks + chunk."""
+def _rows(trace: Trace, layout: TensorLayout, k: int) -> Traced:
+    """Query, key or value: rows of P features, row = rank * pitch / P + chunk."""
     lanes, chunks = trace.config.lanes, layout.pitch // trace.config.lanes
-    records = trace.select(Event.VALUES, descriptor)
+    records = trace.select(Event.VALUES, layout.descriptors)
     row = records[:, 3].astype(np.int64)
     inside = (row < k * chunks) & (records[:, 4] == DESTINATIONS[layout.memory])
     stray = "" if inside.all() else "destination {1}, row {0}".format(*records[~inside][0, 3:5])
@@ -164,9 +184,9 @@ def _rows(trace: Trace, layout: TensorLayout, descriptor: int, k: int) -> Traced
     return Traced(values.reshape(k, -1)[:, :features], written.reshape(k, -1)[:, :features], stray)
 
 
-def _attention(trace: Trace, layout: TensorLayout, descriptor: int, k: int) -> Traced:
+def _attention(trace: Trace, layout: TensorLayout, k: int) -> Traced:
     """Attention rows; features of padding up to the pitch are produced too, and ignored."""
-    records = trace.select(Event.ATTENTION, descriptor)
+    records = trace.select(Event.ATTENTION, layout.descriptors)
     traced = _scatter(
         records[:, 3:5], _signed(trace.data(records)[:, 0], 8), (k, layout.pitch), "rank and feature"
     )

@@ -19,20 +19,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write program.bin, program.txt, graph.txt, core.json and the memory images."""
+    """Write program.bin, program.txt, graph.txt, ranges.txt, core.json and the memory images."""
     from sparta_hw.config import load_config
     from sparta_hw.files import write_text
     from sparta_hw.onnx_import import import_model
-    from sparta_hw.passes import compile_model
+    from sparta_hw.passes import plan_graph
     from sparta_hw.printer import print_graph
 
     config = load_config(options.core)
     graph = import_model(options.model)
-    program = compile_model(graph, config)
+    plan = plan_graph(graph, config)
+    program = plan.program
+    if program is None:
+        raise TypeError("the pipeline ends without a program")
     folder = make_output(options.output)
     write_text(folder / "graph.txt", print_graph(graph))
     write_text(folder / "program.txt", program.to_text())
+    write_text(folder / "ranges.txt", "".join(f"{entry}\n" for entry in plan.ranges))
     write_text(folder / "core.json", config.to_json())
     program.write_images(folder)
     program.save(folder / "program.bin")
+    print("\n".join(str(entry) for entry in plan.ranges if entry.limit == "acc_bits"))
     print(f"compiled {graph.name} for core {config.name}: {folder / 'program.bin'}, {folder / 'program.txt'}")

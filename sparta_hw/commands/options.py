@@ -34,7 +34,10 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
     parser.add_argument(
-        "-k", type=positive, action="append", help="tokens that attend, with --random; repeatable"
+        "-k",
+        type=int,
+        action="append",
+        help="tokens that attend, with --random, or 0 for each sample's own; repeatable",
     )
 
 

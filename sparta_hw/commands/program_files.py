@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig, load_config
 from sparta_hw.errors import ConfigError, InputFileError
 from sparta_hw.files import read_bytes
-from sparta_hw.interpreter import run as interpret
-from sparta_hw.ir import Graph
+from sparta_hw.interpreter import run_stream
+from sparta_hw.ir import Graph, Kind
 from sparta_hw.program import Program
 from sparta_hw.vectors import Vectors, load_vectors
 
@@ -53,13 +54,26 @@ def stimuli(graph: Graph, options: argparse.Namespace) -> list[Vectors]:
                     f"{path}: samples have shape {vectors.input.shape[1:]}, {graph.name} takes"
                     f" {graph.input.shape}: export the vectors again with the model"
                 )
-        return sorted(found, key=lambda vectors: -vectors.k)
+        return sorted(found, key=lambda vectors: -int(vectors.k.max(initial=0)))
     if not 0 <= options.density <= 1:
         raise ConfigError(f"--density is a rate from 0 to 1, not {options.density}")
-    rng = np.random.default_rng(options.seed)
-    spikes = (rng.random((options.random, *graph.input.shape)) < options.density).astype(np.uint8)
-    labels = np.zeros(options.random, np.int64)
     for k in options.k or []:
         if k > graph.tokens:
             raise ConfigError(f"-k {k}: {graph.name} has {graph.tokens} tokens: use 1 to {graph.tokens}")
-    return [Vectors(spikes, labels, k, interpret(graph, spikes, k)) for k in options.k or [graph.default_k]]
+    inputs = _random_inputs(graph, options)
+    return [_interpreted(graph, inputs, k) for k in options.k or [graph.default_k]]
+
+
+def _random_inputs(graph: Graph, options: argparse.Namespace) -> NDArray[np.uint8]:
+    """Spikes of the wanted density, or pixels of all values."""
+    rng = np.random.default_rng(options.seed)
+    shape = (options.random, *graph.input.shape)
+    if graph.input.kind is Kind.INTEGERS:
+        return rng.integers(0, graph.input.type.max + 1, shape, np.uint8)
+    return (rng.random(shape) < options.density).astype(np.uint8)
+
+
+def _interpreted(graph: Graph, inputs: NDArray[np.uint8], request: int) -> Vectors:
+    tensors = run_stream(graph, inputs, request)
+    labels = np.zeros(len(inputs), np.int64)
+    return Vectors(input=inputs, labels=labels, request=request, k=tensors.pop("k"), tensors=tensors)

@@ -1,5 +1,5 @@
 """Golden interpreter: the meaning of a graph in integers, independent of PyTorch and of the hardware."""
 
-from sparta_hw.interpreter.execute import run
+from sparta_hw.interpreter.execute import run, run_stream
 
-__all__ = ["run"]
+__all__ = ["run", "run_stream"]

@@ -1,57 +1,68 @@
-"""Projections, sparse attention, pool and classifier: MatMul, Add, ReduceSum, sparta::SparseAttention."""
+"""Projections, pool and classifier: MatMul, Add, ReduceSum and their quantisers."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from sparta_hw.config import CoreConfig
-from sparta_hw.ir import Projection, SparseAttention, TokenGate, TokenPool, TokenScore, TopKTokens, Value
+from sparta_hw.ir import GatherTokens, Projection, SparseAttention, TokenGate, TokenPool, Value
 from sparta_hw.numerics import FixedPoint
+from sparta_hw.onnx_import.record_ops import add_records
 from sparta_hw.onnx_import.scope import NodeView
-from sparta_hw.onnx_import.spiking_ops import SHIFTS, bias_on, in_range_s8
-from sparta_hw.onnx_import.symbols import Gathered, Integers, LinearSums, PoolSums, Result, Symbol, TokenSum
+from sparta_hw.onnx_import.spiking_ops import bias_on, in_range_s8
+from sparta_hw.onnx_import.symbols import (
+    Integers,
+    Joined,
+    LinearSums,
+    PoolSums,
+    RecordPart,
+    Result,
+    Symbol,
+    TokenSum,
+)
+from sparta_hw.onnx_import.token_inputs import SHIFTS
 
-__all__ = ["add", "logits", "matmul", "quantised_linear", "quantised_pool", "reduce_sum", "sparse_attention"]
+__all__ = ["add", "logits", "matmul", "quantised_linear", "quantised_pool", "reduce_sum"]
 
 _FEATURE_BITS = 8
-"""Query, key, value, attention and pooled features are s8."""
+"""Query, key, value, attention, hidden and pooled features are s8."""
 
 _LOGIT_BITS = 32
 """Width of the result port."""
 
 
 def matmul(node: NodeView) -> tuple[Symbol, ...]:
-    """``MatMul`` of the selected tokens, or of the pooled features, with an int8 weight (inputs, outputs)."""
+    """``MatMul`` of selected tokens, alone or with their attention, or of the pooled features, with an int8 weight."""
     weight = node.read(1, Integers, "a weight: an int8 initializer behind DequantizeLinear")
     in_range_s8(node, weight)
-    source = node.symbol(0)
-    match source:
-        case Gathered(tokens=value, index=found):
-            index: Value | None = found
-        case Result():
-            value, index = node.result(0, TokenPool), None
-        case _:
-            raise node.refuse("multiplies neither the selected tokens nor the pooled features")
-    features = value.shape[-1]
-    node.require(weight.values.ndim == 2, f"the weight has {weight.values.ndim} dimensions, not 2")
+    symbol = node.symbol(0)
+    inputs = (
+        symbol.inputs
+        if isinstance(symbol, Joined)
+        else (node.result(0, GatherTokens, Projection, TokenPool),)
+    )
+    shape = weight.values.shape
+    if len(shape) != 2:
+        raise node.refuse(f"the weight has {len(shape)} dimensions, not 2")
+    features = inputs[0].shape[-1]
     node.require(
-        weight.values.shape[0] == features,
-        f"the weight reads {weight.values.shape[0]} features, not {features}",
+        shape[0] == features * len(inputs),
+        f"the weight reads {shape[0]} features, not {features * len(inputs)}",
     )
     node.require(
-        index is None or weight.values.shape[-1] == features,
-        f"the weight is {' x '.join(map(str, weight.values.shape))}; query, key and value are as wide as "
-        f"a token, {features}",
+        len(inputs[0].shape) == 1 or shape[1] == features,
+        f"the weight is {shape[0]} x {shape[1]}; query, key, value and hidden are as wide as a token, {features}",
     )
     node.settle()
-    frac = value.type.frac + weight.frac
-    return (LinearSums(node.name, value, index, np.ascontiguousarray(weight.values.T), None, frac),)
+    frac = inputs[0].type.frac + weight.frac
+    return (LinearSums(node.name, inputs, np.ascontiguousarray(weight.values.T), None, frac),)
 
 
 def add(node: NodeView) -> tuple[Symbol, ...]:
-    """``Add`` of a bias to a linear layer, or of the two sums of the pool."""
+    """``Add`` of a bias to a linear layer, of fields of the record, or of the two sums of the pool."""
     operands = (node.symbol(0), node.symbol(1))
     match operands:
+        case (RecordPart() as left, RecordPart() as right):
+            return add_records(node, left, right)
         case (LinearSums() as sums, Integers()) | (Integers(), LinearSums() as sums):
             if sums.bias is not None:
                 raise node.refuse("adds a second bias; merge the two")
@@ -59,15 +70,20 @@ def add(node: NodeView) -> tuple[Symbol, ...]:
             node.settle()
             return (replace(sums, bias=bias),)
         case (TokenSum(), TokenSum()):
-            gated = [op.output for op in node.scope.operations if isinstance(op, TokenGate)]
-            tokens = next((entry.value for entry in operands if entry.value in gated), None)
-            others = [entry.value for entry in operands if entry.value not in gated]
-            if tokens is None or len(others) != 1:
-                raise node.refuse("adds sums other than one of the gated tokens and one of the attention")
-            return (PoolSums(node.name, tokens, others[0]),)
+            return _pool(node, (operands[0].value, operands[1].value))
     raise node.refuse(
-        "adds neither a bias (an int32 initializer behind DequantizeLinear) nor the sums of the pool"
+        "adds neither a bias (an int32 initializer behind DequantizeLinear), nor results of MSP, "
+        "nor the sums of the pool"
     )
+
+
+def _pool(node: NodeView, values: tuple[Value, Value]) -> tuple[Symbol, ...]:
+    gated = [op.output for op in node.scope.all(TokenGate)]
+    last = [op.output for op in node.scope.all(SparseAttention)][-1:]
+    for tokens, attention in (values, values[::-1]):
+        if tokens in gated and attention in last:
+            return (PoolSums(node.name, tokens, attention),)
+    raise node.refuse("adds sums other than one of the gated tokens and one of the last attention")
 
 
 def reduce_sum(node: NodeView) -> tuple[Symbol, ...]:
@@ -82,7 +98,7 @@ def reduce_sum(node: NodeView) -> tuple[Symbol, ...]:
 
 
 def quantised_linear(node: NodeView, sums: LinearSums, target: FixedPoint) -> tuple[Symbol, ...]:
-    """``Quant`` of a projection: emits the Projection of query, key or value."""
+    """``Quant`` of a projection: emits the Projection of query, key, value or hidden."""
     _require_s8(node, target)
     node.in_range(
         sums.frac - target.frac,
@@ -90,10 +106,9 @@ def quantised_linear(node: NodeView, sums: LinearSums, target: FixedPoint) -> tu
         f"the right shift from the sums (2^-{sums.frac}) to the result (2^-{target.frac})",
         "use a coarser result grid or a finer weight scale",
     )
-    node.require(sums.index is not None, "quantises the logits; they are exact sums, remove it")
+    node.require(not sums.logits, "quantises the logits; they are exact sums, remove it")
     node.settle()
-    outputs = len(sums.weight)
-    output = Value(node.outputs[0], (node.scope.default_k, outputs), target)
+    output = Value(node.outputs[0], (*sums.inputs[0].shape[:-1], len(sums.weight)), target)
     _emit(node, sums, output, sums.frac - target.frac)
     return (Result(output),)
 
@@ -110,8 +125,7 @@ def _emit(node: NodeView, sums: LinearSums, output: Value, shift: int) -> None:
         Projection(
             node=sums.node,
             output=output,
-            input=sums.input,
-            index=sums.index,
+            inputs=sums.inputs,
             weight=sums.weight,
             bias=bias,
             shift=shift,
@@ -143,38 +157,5 @@ def quantised_pool(node: NodeView, sums: PoolSums, target: FixedPoint) -> tuple[
     output = Value(node.outputs[0], sums.tokens.shape[1:], target)
     node.scope.operations.append(
         TokenPool(node=sums.node, output=output, tokens=sums.tokens, attention=sums.attention, **shifts)
-    )
-    return (Result(output),)
-
-
-def sparse_attention(node: NodeView) -> tuple[Symbol, ...]:
-    """``sparta::SparseAttention`` of query, key, value, score and index."""
-    node.only_attributes("frac_query", "frac_key", "frac_value", "score_frac")
-    node.fixed_attribute("score_frac", None, CoreConfig.score_frac, "the softmax has that grid")
-    query, key, value = (node.result(at, Projection) for at in range(3))
-    score, index = node.result(3, TokenScore), node.result(4, TopKTokens)
-    for name, part in (("frac_query", query), ("frac_key", key), ("frac_value", value)):
-        node.fixed_attribute(name, None, part.type.frac, f"it must be the grid of {part.name!r}")
-    node.require(len({query, key, value}) == 3, "query, key and value must be three different projections")
-    shift = query.type.frac + key.type.frac - CoreConfig.score_frac
-    node.in_range(
-        shift,
-        *SHIFTS,
-        f"the right shift from query x key (2^-{query.type.frac + key.type.frac}) to the score (2^-4)",
-        "use finer grids for query and key",
-    )
-    node.settle()
-    output = Value(node.outputs[0], value.shape, value.type)
-    node.scope.operations.append(
-        SparseAttention(
-            node=node.name,
-            output=output,
-            query=query,
-            key=key,
-            value=value,
-            score=score,
-            index=index,
-            shift=shift,
-        )
     )
     return (Result(output),)

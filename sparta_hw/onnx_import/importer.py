@@ -7,13 +7,21 @@ from pathlib import Path
 from onnx import ModelProto, ValueInfoProto
 
 from sparta_hw.errors import UnsupportedError
-from sparta_hw.ir import Graph, Kind, Value
+from sparta_hw.ir import FeedbackController, Graph, Kind, Value
 from sparta_hw.numerics import FixedPoint
-from sparta_hw.onnx_import import constants, dense_ops, spiking_ops, token_ops
+from sparta_hw.onnx_import import (
+    attention_ops,
+    constants,
+    dense_ops,
+    gate_ops,
+    record_ops,
+    selection_ops,
+    spiking_ops,
+)
 from sparta_hw.onnx_import.model_file import initializers, load_model
 from sparta_hw.onnx_import.quantisers import quant
 from sparta_hw.onnx_import.scope import NodeView, Refused, Scope
-from sparta_hw.onnx_import.symbols import Broken, Constant, LinearSums, Result, Symbol
+from sparta_hw.onnx_import.symbols import Broken, Constant, LinearSums, RecordPart, Result, Symbol
 from sparta_hw.onnx_ops import QUANT_DOMAIN, SPARTA_DOMAIN
 from sparta_hw.verifier import structure_problems
 
@@ -23,21 +31,38 @@ Reader = Callable[[NodeView], tuple[Symbol, ...]]
 
 _READERS: Mapping[str, Reader] = {
     "Add": dense_ops.add,
+    "Clip": record_ops.clip,
+    "Concat": attention_ops.concat,
     "Constant": constants.constant,
     "Conv": spiking_ops.convolution,
     "DequantizeLinear": constants.dequantize,
+    "Expand": spiking_ops.expand,
+    "GatherElements": record_ops.gather_elements,
+    "Identity": selection_ops.identity,
     "MatMul": dense_ops.matmul,
+    "Mul": selection_ops.multiply,
     "ReduceSum": dense_ops.reduce_sum,
     "Reshape": spiking_ops.reshape,
+    "Unsqueeze": spiking_ops.unsqueeze,
     f"{QUANT_DOMAIN}::Quant": quant,
-    f"{SPARTA_DOMAIN}::GatherTokens": token_ops.gather_tokens,
+    f"{SPARTA_DOMAIN}::CentreSurround": record_ops.centre_surround,
+    f"{SPARTA_DOMAIN}::DynamicK": selection_ops.dynamic_k,
+    f"{SPARTA_DOMAIN}::Feedback": attention_ops.feedback,
+    f"{SPARTA_DOMAIN}::GatedRate": gate_ops.gated_rate,
+    f"{SPARTA_DOMAIN}::GatherTokens": selection_ops.gather_tokens,
     f"{SPARTA_DOMAIN}::HILIF": spiking_ops.hilif,
-    f"{SPARTA_DOMAIN}::SparseAttention": dense_ops.sparse_attention,
-    f"{SPARTA_DOMAIN}::SpikeCues": token_ops.spike_cues,
-    f"{SPARTA_DOMAIN}::TokenGate": token_ops.token_gate,
-    f"{SPARTA_DOMAIN}::TokenScore": token_ops.token_score,
-    f"{SPARTA_DOMAIN}::TopKTokens": token_ops.top_k_tokens,
+    f"{SPARTA_DOMAIN}::MSP": record_ops.msp,
+    f"{SPARTA_DOMAIN}::PatchGroup": record_ops.patch_group,
+    f"{SPARTA_DOMAIN}::SparseAttention": attention_ops.sparse_attention,
+    f"{SPARTA_DOMAIN}::SpikeCues": record_ops.spike_cues,
+    f"{SPARTA_DOMAIN}::ThresholdOffset": spiking_ops.threshold_offset,
+    f"{SPARTA_DOMAIN}::TokenGain": gate_ops.token_gain,
+    f"{SPARTA_DOMAIN}::TokenGate": gate_ops.token_gate,
+    f"{SPARTA_DOMAIN}::TokenMLP": selection_ops.token_mlp,
+    f"{SPARTA_DOMAIN}::TopKTokens": selection_ops.top_k_tokens,
 }
+
+_PIXEL_BITS = 8
 
 _WAYS_OUT = {
     "BatchNormalization": "fold it into the convolution before it",
@@ -46,7 +71,7 @@ _WAYS_OUT = {
     "Softmax": "use sparta::SparseAttention",
     "Relu": "use sparta::HILIF",
     "MaxPool": "use a convolution with a stride",
-    "AveragePool": "use a convolution with a stride",
+    "AveragePool": "use a convolution with a stride, with the same weights at each place of its window",
     "QuantizeLinear": "quantise activations with qonnx Quant",
 }
 
@@ -83,22 +108,25 @@ def import_model(path: str | Path) -> Graph:
 
 
 def _input(path: str | Path, entries: list[ValueInfoProto]) -> Value:
-    """The one input without an initializer: spikes [T, batch, C, H, W]."""
+    """The one input without an initializer: spikes [T, batch, C, H, W], or pixels [batch, C, H, W]."""
     if len(entries) != 1:
         names = ", ".join(repr(entry.name) for entry in entries) or "none"
         raise UnsupportedError(
-            f"{path}: the inputs without an initializer are {names}; there must be one, the spikes "
-            "(k has its default as an initializer)"
+            f"{path}: the inputs without an initializer are {names}; there must be one, the spikes or pixels "
+            "(k and state have their defaults as initializers)"
         )
-    dims = [entry.dim_value for entry in entries[0].type.tensor_type.shape.dim]
-    if len(dims) != 5 or min(dims[0], *dims[2:]) < 1:
+    name, dims = entries[0].name, [entry.dim_value for entry in entries[0].type.tensor_type.shape.dim]
+    batch_axis = len(dims) - 4
+    shape = [size for axis, size in enumerate(dims) if axis != batch_axis]
+    if batch_axis not in (0, 1) or min(shape) < 1:
         found = "x".join(str(size or "?") for size in dims)
         raise UnsupportedError(
-            f"{path}: input {entries[0].name!r} has shape {found}; export it as [T, batch, C, H, W], "
-            "all but the batch fixed"
+            f"{path}: input {name!r} has shape {found}; export it as [T, batch, C, H, W], "
+            "or for direct coding as [batch, C, H, W], all but the batch fixed"
         )
-    steps, _, *image = dims
-    return Value(entries[0].name, (steps, *image), FixedPoint(1, 0, signed=False), Kind.SPIKES)
+    if batch_axis:
+        return Value(name, tuple(shape), FixedPoint(1, 0, signed=False), Kind.SPIKES)
+    return Value(name, tuple(shape), FixedPoint(_PIXEL_BITS, 0, signed=False))
 
 
 def _read_nodes(model: ModelProto, scope: Scope) -> list[str]:
@@ -107,11 +135,11 @@ def _read_nodes(model: ModelProto, scope: Scope) -> list[str]:
     used = {name for node in model.graph.node for name in node.input} | set(outputs)
     views = [NodeView(node, scope) for node in model.graph.node]
     repeated = {name for name, count in Counter(view.name for view in views).items() if count > 1}
-    producers: dict[str, NodeView] = {}
     for view in views:
-        unused = [name for name in view.outputs if name and name not in used]
+        names = ", ".join(repr(name) for name in view.outputs if name)
         view.require(
-            not unused, f"its result {', '.join(map(repr, unused))} is used by nothing; remove the node"
+            bool(used.intersection(view.outputs)) or _of_record(view),
+            f"its result {names} is used by nothing; remove the node",
         )
         view.require(view.name not in repeated, "other nodes have the same name; make node names unique")
         try:
@@ -120,11 +148,30 @@ def _read_nodes(model: ModelProto, scope: Scope) -> list[str]:
             problems += [f"{view.name} ({view.operator}): {reason}" for reason in refused.reasons]
             results = tuple(Broken() for _ in view.outputs)
         scope.symbols.update(zip(view.outputs, results, strict=False))
-        producers.update((name, view) for name in view.outputs)
-    for name in outputs:
-        symbol = scope.symbols.get(name)
-        if isinstance(symbol, LinearSums) and symbol.index is None:
-            dense_ops.logits(producers[name], symbol, name)
+        for name, symbol in zip(view.outputs, results, strict=False):
+            if name in outputs and isinstance(symbol, LinearSums) and symbol.logits:
+                dense_ops.logits(view, symbol, name)
+    return problems or _finish(scope)
+
+
+def _of_record(view: NodeView) -> bool:
+    """Whether the node reads a field of the record; not every network uses all of its tensors."""
+    return any(isinstance(view.scope.symbols.get(name), RecordPart) for name in view.inputs)
+
+
+def _finish(scope: Scope) -> list[str]:
+    """Write the record, and check what only the whole network shows: its cells, and a closed feedback loop."""
+    problems: list[str] = []
+    if scope.record is not None:
+        operation, problems = scope.record.operation(scope.symbols)
+        problems += record_ops.cell_problems(scope)
+        if operation is not None:
+            scope.operations.insert(scope.record.position, operation)
+    if scope.state and not scope.all(FeedbackController):
+        problems.append(
+            f"{scope.state}: thresholds follow this state, which no sparta::Feedback writes; add one, or remove "
+            "every sparta::ThresholdOffset"
+        )
     return problems
 
 

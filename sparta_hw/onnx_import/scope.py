@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
-from sparta_hw.ir import Operation, SpikeCues, Value
+from sparta_hw.ir import Operation, PatchGroup, SpikeCues, Value
+from sparta_hw.onnx_import.record import Record
 from sparta_hw.onnx_import.symbols import Broken, Constant, Integers, Result, Symbol
 
 __all__ = ["NodeView", "Refused", "Scope", "power_of_two"]
 
 IntArray = NDArray[np.int64]
 Expected = TypeVar("Expected")
+Found = TypeVar("Found", bound=Operation)
 
 
 class Refused(Exception):
@@ -44,13 +46,31 @@ class Scope:
     operations : list of Operation
         The IR so far.
     default_k : int
-        Set when TopKTokens is read.
+        The initializer of ``k``.
+    k : str
+        Tensor with the K of each sample; empty until something reads it.
+    state : str
+        Tensor with the feedback state; empty until something reads it.
+    record : Record or None
+        Set when the first field of the record is read.
     """
 
     def __init__(self, symbols: dict[str, Symbol]) -> None:
         self.symbols = symbols
         self.operations: list[Operation] = []
         self.default_k = 1
+        self.k = ""
+        self.state = ""
+        self.record: Record | None = None
+
+    def all(self, kind: type[Found]) -> list[Found]:
+        """The operations of one type so far."""
+        return [op for op in self.operations if isinstance(op, kind)]
+
+    @property
+    def group(self) -> Value | None:
+        """Grid token of each token; None without patch grouping."""
+        return next((op.output for op in self.all(PatchGroup)), None)
 
 
 class NodeView:
@@ -62,8 +82,8 @@ class NodeView:
         Its name, or that of its first output when it has none.
     operator : str
         Operator with its domain, such as ``sparta::HILIF``.
-    outputs : list of str
-        Names of its results.
+    inputs, outputs : list of str
+        Names of what it reads and of its results.
     """
 
     def __init__(self, node: NodeProto, scope: Scope) -> None:
@@ -72,7 +92,7 @@ class NodeView:
         self.outputs = list(node.output)
         self.name = node.name or (self.outputs[0] if self.outputs else self.operator)
         self.scope = scope
-        self._inputs = list(node.input)
+        self.inputs = list(node.input)
         self._attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
         self._reasons: list[str] = []
 
@@ -110,13 +130,13 @@ class NodeView:
 
     def has(self, position: int) -> bool:
         """Whether the optional input is given."""
-        return position < len(self._inputs) and bool(self._inputs[position])
+        return position < len(self.inputs) and bool(self.inputs[position])
 
     def source(self, position: int) -> str:
         """Name of the tensor that the input reads."""
         if not self.has(position):
             raise self.refuse(f"input {position} is missing")
-        return self._inputs[position]
+        return self.inputs[position]
 
     def symbol(self, position: int) -> Symbol:
         """What the input stands for."""
@@ -132,12 +152,16 @@ class NodeView:
         """The input as a symbol of one type; ``what`` names in the error what belongs there."""
         symbol = self.symbol(position)
         if not isinstance(symbol, expected):
-            found = type(symbol).__name__
-            raise self.refuse(
-                f"input {position} ({self.source(position)!r}) must be {what}, it is {found}; "
-                "see the chains of docs/dialect.md"
-            )
+            raise self.wrong(position, what)
         return symbol
+
+    def wrong(self, position: int, what: str) -> Refused:
+        """The error that refuses the node because an input is not ``what`` belongs there."""
+        found = type(self.symbol(position)).__name__
+        return self.refuse(
+            f"input {position} ({self.source(position)!r}) must be {what}, it is {found}; "
+            "see the chains of docs/dialect.md"
+        )
 
     def result(self, position: int, *producers: type[Operation]) -> Value:
         """The input as a value of the IR that an operation of one of these types writes."""
@@ -160,6 +184,15 @@ class NodeView:
             case Integers():
                 return symbol.values * 2.0**-symbol.frac
         raise self.refuse(f"{what} must be constant, it is computed by the graph; store it as an initializer")
+
+    def integers(self, position: int, what: str, shape: tuple[int, ...]) -> IntArray:
+        """The input as an array of integers of one shape."""
+        values = self.constant(position, what)
+        if values.dtype.kind not in "iu":
+            raise self.refuse(f"{what} is {values.dtype}; store it as integers")
+        if values.shape != shape:
+            raise self.refuse(f"{what} has shape {list(values.shape)}, it must be {list(shape)}")
+        return values.astype(np.int64)
 
     def scalar(self, position: int, what: str) -> float:
         """The input as one real number."""

@@ -1,17 +1,33 @@
-"""The spiking stem: Reshape -> Conv -> Quant -> Reshape -> sparta::HILIF."""
+"""Spiking convolutions: Reshape -> Conv -> Quant -> Reshape -> sparta::HILIF, and the same of an image."""
 
 import numpy as np
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.ir import Kind, SpikingConv, Value
+from sparta_hw.ir import Kind, SpikingConv, ThresholdFeedback, Value
 from sparta_hw.numerics import FixedPoint
-from sparta_hw.onnx_import.scope import NodeView
-from sparta_hw.onnx_import.symbols import ConvSums, Frames, Integers, Membranes, Result, Symbol
+from sparta_hw.onnx_import.scope import IntArray, NodeView
+from sparta_hw.onnx_import.symbols import (
+    ConvSums,
+    Frames,
+    Integers,
+    Membranes,
+    MovedThresholds,
+    Result,
+    Symbol,
+)
+from sparta_hw.onnx_import.token_inputs import SHIFTS, state_input
 
-__all__ = ["convolution", "hilif", "quantised_convolution", "reshape"]
-
-SHIFTS = (0, 31)
-"""What the hardware's shifters do."""
+__all__ = [
+    "bias_on",
+    "convolution",
+    "expand",
+    "hilif",
+    "in_range_s8",
+    "quantised_convolution",
+    "reshape",
+    "threshold_offset",
+    "unsqueeze",
+]
 
 
 def reshape(node: NodeView) -> tuple[Symbol, ...]:
@@ -23,14 +39,43 @@ def reshape(node: NodeView) -> tuple[Symbol, ...]:
         case Result(value=value) if value.kind is Kind.SPIKES:
             expected = [-1, *value.shape[1:]]
             folded: Symbol = Frames(value)
-        case Membranes(folded=True):
-            expected = [symbol.sums.input.shape[0], -1, *symbol.sums.shape]
-            folded = Membranes(symbol.sums, symbol.membrane, folded=False)
+        case Membranes(sums=sums, steps=0) if sums.input.kind is Kind.SPIKES:
+            steps = sums.input.shape[0]
+            expected = [steps, -1, *sums.shape]
+            folded = Membranes(sums, symbol.membrane, steps)
         case _:
             raise node.refuse("reshapes neither spikes before a Conv nor a quantised Conv; remove it")
     node.require(target == expected, f"the shape is {target}, here it must be {expected}")
     node.settle()
     return (folded,)
+
+
+def unsqueeze(node: NodeView) -> tuple[Symbol, ...]:
+    """``Unsqueeze`` of the currents of an image: the first of T equal steps."""
+    node.only_attributes()
+    currents = node.read(0, Membranes, "a quantised Conv of the pixels")
+    axes = np.asarray(node.constant(1, "the axes")).reshape(-1).tolist()
+    node.require(axes == [0], f"axes are {axes}, time is the first axis: [0]")
+    node.require(
+        currents.sums.input.kind is Kind.INTEGERS and not currents.steps,
+        "reads currents of spikes, which have their time; remove it",
+    )
+    node.settle()
+    return (Membranes(currents.sums, currents.membrane, one_step=True),)
+
+
+def expand(node: NodeView) -> tuple[Symbol, ...]:
+    """``Expand`` of the currents of an image to T steps."""
+    node.only_attributes()
+    target = [int(n) for n in node.constant(1, "the shape")]
+    currents = node.read(0, Membranes, "a quantised Conv of the pixels, unsqueezed")
+    node.require(currents.one_step, "reads a Conv that has no axis for the time; Unsqueeze it at axis 0")
+    node.require(
+        len(target) == 5 and target[0] > 0 and target[1:] == [1] * 4,
+        f"the shape is {target}, it must be [T, 1, 1, 1, 1]",
+    )
+    node.settle()
+    return (Membranes(currents.sums, currents.membrane, target[0]),)
 
 
 def convolution(node: NodeView) -> tuple[Symbol, ...]:
@@ -59,8 +104,8 @@ def convolution(node: NodeView) -> tuple[Symbol, ...]:
     )
     in_range_s8(node, weight)
     bias = bias_on(node, 2, weight.frac, outputs) if node.has(2) else np.zeros(outputs, np.int64)
-    frames = node.read(0, Frames, "spikes reshaped to [-1, C, H, W]")
-    _, channels, height, width = frames.value.shape
+    source = _image(node)
+    channels, height, width = source.shape[-3:]
     node.require(
         inner == channels,
         f"the weight reads {inner} channels, its input has {channels}; export the network again",
@@ -73,7 +118,17 @@ def convolution(node: NodeView) -> tuple[Symbol, ...]:
     )
     node.settle()
     shape = (outputs, grid[0], grid[1])
-    return (ConvSums(node.name, frames.value, weight.values, bias, weight.frac, stride, pad, shape),)
+    return (ConvSums(node.name, source, weight.values, bias, weight.frac, stride, pad, shape),)
+
+
+def _image(node: NodeView) -> Value:
+    """What a Conv reads: spikes with time in the batch, or the pixels of direct coding."""
+    match node.symbol(0):
+        case Frames(value=value):
+            return value
+        case Result(value=value) if value.kind is Kind.INTEGERS and len(value.shape) == 3:
+            return value
+    raise node.wrong(0, "spikes reshaped to [-1, C, H, W], or pixels")
 
 
 def in_range_s8(node: NodeView, weight: Integers) -> None:
@@ -111,7 +166,19 @@ def quantised_convolution(node: NodeView, sums: ConvSums, target: FixedPoint) ->
         target == expected, f"the membrane is {target}, the core has {expected}; quantise to 16 signed bits"
     )
     node.settle()
-    return (Membranes(sums, target, folded=True),)
+    return (Membranes(sums, target),)
+
+
+def threshold_offset(node: NodeView) -> tuple[Symbol, ...]:
+    """``sparta::ThresholdOffset``: thresholds that follow the feedback state."""
+    node.only_attributes("frac", "gain", "limit")
+    frac, gain, limit = (int(node.attribute(name)) for name in ("frac", "gain", "limit"))
+    node.in_range(gain, 0, 255, "gain", "use a smaller gain")
+    node.in_range(limit, 0, 4095, "limit", "use a smaller limit")
+    values = node.constant(0, "v_th")
+    state_input(node, 1)
+    node.settle()
+    return (MovedThresholds(values, frac, ThresholdFeedback(gain=gain, limit=limit)),)
 
 
 def hilif(node: NodeView) -> tuple[Symbol, ...]:
@@ -124,7 +191,7 @@ def hilif(node: NodeView) -> tuple[Symbol, ...]:
     node.require(reset in ("hard", "soft"), f"reset is {reset!r}, supported are 'hard' and 'soft'")
     number = FixedPoint(CoreConfig.membrane_bits, int(node.attribute("frac")))
     leak = node.on_grid(node.constant(1, "tau_inv"), CoreConfig.tau_bits, "tau_inv").reshape(-1)
-    threshold = node.on_grid(node.constant(2, "v_th"), number.frac, "v_th").reshape(-1)
+    threshold, feedback = _thresholds(node, number)
     start = node.on_grid(np.array([node.attribute("v_reset")]), number.frac, "v_reset")
     slowest = (1 << CoreConfig.tau_bits) - 1
     node.in_range(leak, 1, slowest, f"tau_inv * 2^{CoreConfig.tau_bits}", "limit the learned time constants")
@@ -136,19 +203,21 @@ def hilif(node: NodeView) -> tuple[Symbol, ...]:
         reset != "soft" or not start.any(),
         f"v_reset is {start[0] * number.scale}, with soft reset it must be 0",
     )
-    drive = node.read(0, Membranes, "a quantised Conv reshaped to [T, -1, C, H, W]")
+    drive = node.read(0, Membranes, "a quantised Conv with its time: [T, -1, C, H, W]")
     sums, membrane = drive.sums, drive.membrane
     outputs, height, width = sums.shape
     node.require(
-        not drive.folded, "reads a Conv whose time is still in the batch; Reshape it to [T, -1, C, H, W]"
+        drive.steps > 0,
+        "reads a Conv whose time is still in the batch; Reshape it to [T, -1, C, H, W]"
+        if sums.input.kind is Kind.SPIKES
+        else "reads a Conv of pixels without time; Unsqueeze it and Expand it to T steps",
     )
     node.fixed_attribute("frac", None, membrane.frac, "it must be the grid of the quantiser before it")
     for what, values in (("tau_inv", leak), ("v_th", threshold)):
         node.require(values.size == outputs, f"{what} has {values.size} values for {outputs} channels")
     node.settle()
-    steps = sums.input.shape[0]
     output = Value(
-        node.outputs[0], (steps, outputs, height, width), FixedPoint(1, 0, signed=False), Kind.SPIKES
+        node.outputs[0], (drive.steps, outputs, height, width), FixedPoint(1, 0, signed=False), Kind.SPIKES
     )
     node.scope.operations.append(
         SpikingConv(
@@ -165,6 +234,19 @@ def hilif(node: NodeView) -> tuple[Symbol, ...]:
             soft_reset=reset == "soft",
             v_reset=int(start[0]),
             membrane=membrane,
+            feedback=feedback,
         )
     )
     return (Result(output),)
+
+
+def _thresholds(node: NodeView, number: FixedPoint) -> tuple[IntArray, ThresholdFeedback | None]:
+    """Thresholds on the membrane's grid, and how they follow the feedback state."""
+    symbol = node.symbol(2)
+    if not isinstance(symbol, MovedThresholds):
+        return node.on_grid(node.constant(2, "v_th"), number.frac, "v_th").reshape(-1), None
+    node.require(
+        symbol.frac == number.frac,
+        f"v_th moves on grid 2^-{symbol.frac}, frac is {number.frac}; give ThresholdOffset the same frac",
+    )
+    return node.on_grid(symbol.values, number.frac, "v_th").reshape(-1), symbol.feedback

@@ -5,22 +5,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparta_hw.ir import Value
+from sparta_hw.ir import CueScale, GateSource, ThresholdFeedback, Value
 from sparta_hw.numerics import FixedPoint
 
 __all__ = [
+    "Attended",
     "Broken",
+    "ChosenK",
     "Constant",
     "ConvSums",
     "Frames",
-    "Gathered",
+    "Gain",
+    "GatePart",
+    "GatedRate",
+    "Grouped",
     "Integers",
+    "Joined",
     "LinearSums",
     "Membranes",
+    "MovedThresholds",
     "PoolSums",
+    "RecordPart",
     "Result",
     "Symbol",
     "TokenSum",
+    "Zeros",
 ]
 
 IntArray = NDArray[np.int64]
@@ -76,19 +85,100 @@ class ConvSums:
 
 @dataclass(frozen=True, eq=False)
 class Membranes:
-    """A convolution after its quantiser; ``folded`` while time is in the batch."""
+    """A convolution after its quantiser.
+
+    ``steps`` is T once the tensor is (T, batch, C, H, W), and 0 before; ``one_step`` marks (1, batch, C, H, W).
+    """
 
     sums: ConvSums
     membrane: FixedPoint
-    folded: bool
+    steps: int = 0
+    one_step: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
-    """Tokens at the selected indices."""
+class MovedThresholds:
+    """Thresholds that follow the feedback state; ``values`` are real numbers on grid ``frac``."""
 
-    tokens: Value
+    values: NDArray
+    frac: int
+    feedback: ThresholdFeedback
+
+
+@dataclass(frozen=True, eq=False)
+class RecordPart:
+    """One field of the record of grid tokens, summed over some scales.
+
+    ``field`` is msp, temporal, first, interval or rate; ``clipped``: saturated to s12.
+    """
+
+    node: str
+    field: str
+    scales: tuple[CueScale, ...]
+    clipped: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped:
+    """A field of the record for each token of the ``group``; ``name`` is the tensor of the grid tokens."""
+
+    part: RecordPart
+    name: str
+    group: Value
+
+
+@dataclass(frozen=True, eq=False)
+class Zeros:
+    """Zeros in place of a score."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenK:
+    """K of each sample: its own, or the one that was asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gain:
+    """Gains of tokens before the gate; fields as in :class:`~sparta_hw.ir.TokenGate`."""
+
+    value: Value
     index: Value
+    msp: Value
+    alpha: int
+    beta: int
+    timing: IntArray | None
+
+
+@dataclass(frozen=True, eq=False)
+class GatePart:
+    """Gated features of one scale, ``frac`` fractional bits."""
+
+    gain: Gain
+    source: GateSource
+    group: Value | None
+    type: FixedPoint
+
+
+@dataclass(frozen=True, eq=False)
+class GatedRate:
+    """Rate of tokens times their gain."""
+
+    rate: Value
+    gain: Value
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Features of a token followed by its attention."""
+
+    inputs: tuple[Value, Value]
+
+
+@dataclass(frozen=True, eq=False)
+class Attended:
+    """Attention of several layers."""
+
+    values: tuple[Value, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +186,15 @@ class LinearSums:
     """Sums of a linear layer before its quantiser, on grid ``frac``; weight is (outputs, inputs)."""
 
     node: str
-    input: Value
-    index: Value | None
+    inputs: tuple[Value, ...]
     weight: IntArray
     bias: IntArray | None
     frac: int
+
+    @property
+    def logits(self) -> bool:
+        """Whether the input is one vector, not tokens."""
+        return len(self.inputs[0].shape) == 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +222,16 @@ Symbol = (
     | Frames
     | ConvSums
     | Membranes
-    | Gathered
+    | MovedThresholds
+    | RecordPart
+    | Grouped
+    | Zeros
+    | ChosenK
+    | Gain
+    | GatePart
+    | GatedRate
+    | Joined
+    | Attended
     | LinearSums
     | TokenSum
     | PoolSums

@@ -1,17 +1,26 @@
 """Memory allocation: lines of the spike memory for every tensor that lives there."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.errors import CapacityError
 from sparta_hw.ir import (
+    CentreSurround,
+    DynamicK,
+    FeedbackController,
+    FuseScores,
+    GatherTokens,
     Graph,
     Kind,
     Operation,
+    PatchGroup,
     Projection,
     SparseAttention,
     SpikingConv,
     TokenGate,
+    TokenPool,
+    TokenPriority,
     TokenScore,
     TopKTokens,
     Value,
@@ -25,16 +34,22 @@ __all__ = ["AllocateTensors"]
 
 @dataclass(frozen=True)
 class _Life:
-    """A tensor from the operation that writes it to the last one that reads it, both included."""
+    """A tensor from the operation that writes it to the last one that reads it, both included.
+
+    ``behind`` names the tensor that it must follow without a gap.
+    """
 
     layout: TensorLayout
     first: int
     last: int
+    behind: str | None = None
 
 
 @dataclass(frozen=True)
 class AllocateTensors:
     """Place the input at line 0, each tensor behind the others; reuse lines of dead tensors only when short.
+
+    Attention that a hidden layer reads lies right behind the tokens that it reads with it.
 
     Raises
     ------
@@ -44,7 +59,7 @@ class AllocateTensors:
 
     def run(self, plan: Plan) -> Plan:
         """The plan with its ``layouts``, in execution order."""
-        lives = _lives(plan.graph, plan.config)
+        lives = list(_lives(plan.graph, plan.config))
         depth = plan.config.spike_lines
         apart = sum(life.layout.lines for life in lives)
         placed = _place(lives, reuse=apart > depth)
@@ -62,95 +77,139 @@ class AllocateTensors:
         return replace(plan, layouts=layouts)
 
 
-def _spike_layout(value: Value, pitch: int, config: CoreConfig) -> TensorLayout:
+def _lives(graph: Graph, config: CoreConfig) -> Iterator[_Life]:
+    """Tensors of the spike memory in the order they are written."""
+    pitches = channel_pitches(graph, config)
+    last_use = {graph.input.name: 0}
+    partner = {
+        op.inputs[1].name: op.inputs[0].name
+        for op in graph.operations
+        if isinstance(op, Projection) and len(op.inputs) == 2
+    }
+    for at, op in enumerate(graph.operations):
+        for value in _read_lines(op):
+            last_use[value.name] = at
+    yield _Life(_spike_layout(graph.input, graph, config, pitches), -1, last_use[graph.input.name])
+    inputs = {op.inputs[0].name for op in graph.operations if isinstance(op, Projection)}
+    for at, op in enumerate(graph.operations):
+        name = op.output.name
+        in_lines = isinstance(op, SpikingConv | TokenGate | GatherTokens | TokenPool)
+        if in_lines or name in partner or (isinstance(op, Projection) and name in inputs):
+            layout = _spike_layout(op.output, graph, config, pitches)
+            yield _Life(layout, at, last_use.get(name, at), partner.get(name))
+
+
+def _read_lines(op: Operation) -> tuple[Value, ...]:
+    """What an operation reads from the spike memory."""
+    match op:
+        case SpikingConv():
+            return (op.input,)
+        case TokenGate():
+            return tuple(source.spikes for source in op.sources)
+        case GatherTokens():
+            return (op.tokens,)
+        case Projection():
+            return op.inputs
+    return ()
+
+
+def _rows(value: Value, graph: Graph, config: CoreConfig) -> tuple[int, ...]:
+    """Shape of a value in memory: rows of ranks for the largest K the core can run."""
+    ranked = any(
+        value == op.output
+        for op in graph.operations
+        if isinstance(op, TopKTokens | GatherTokens | SparseAttention)
+        or (isinstance(op, Projection) and not op.logits)
+    )
+    return (min(graph.tokens, config.max_topk), *value.shape[1:]) if ranked else value.shape
+
+
+def _spike_layout(value: Value, graph: Graph, config: CoreConfig, pitches: dict[str, int]) -> TensorLayout:
     steps = value.shape[0] if value.kind is Kind.SPIKES else value.type.bits
-    shape = value.shape
-    positions = shape[2] * shape[3] if value.kind is Kind.SPIKES else shape[0] if len(shape) == 2 else 1
     groups = config.groups(steps)
-    return TensorLayout(
+    layout = TensorLayout(
         name=value.name,
         memory=Memory.SPIKES,
-        shape=shape,
+        shape=_rows(value, graph, config),
         kind=value.kind,
         type=value.type,
-        pitch=pitch,
+        pitch=pitches[value.name],
         steps=steps,
         groups=groups,
-        lines=-(-positions * pitch // config.line) * groups,
     )
-
-
-def _lives(graph: Graph, config: CoreConfig) -> list[_Life]:
-    """Tensors of the spike memory in the order they are written; cues and pooled sums are not there."""
-    pitches = channel_pitches(graph, config)
-    values = {graph.input.name: graph.input} | {op.output.name: op.output for op in graph.operations}
-    written = {graph.input.name: -1} | {op.output.name: at for at, op in enumerate(graph.operations)}
-    last = dict(written)
-    for at, op in enumerate(graph.operations):
-        if isinstance(op, SpikingConv | TokenGate | Projection):
-            last[op.input.name] = at
-    return [
-        _Life(_spike_layout(values[name], pitch, config), written[name], last[name])
-        for name, pitch in pitches.items()
-    ]
+    return replace(layout, lines=-(-layout.positions * layout.pitch // config.line) * groups)
 
 
 def _place(lives: list[_Life], reuse: bool) -> list[TensorLayout]:
     """Lowest free lines for each tensor in turn; with ``reuse``, those of tensors that are dead by then."""
+    followers = {life.behind: life for life in lives if life.behind is not None}
     placed: list[_Life] = []
     for life in lives:
+        if life.behind is not None:
+            continue
+        follower = followers.get(life.layout.name)
+        lines = life.layout.lines + (follower.layout.lines if follower else 0)
+        last = max(life.last, follower.last) if follower else life.last
         taken = sorted(
             (other.layout.base, other.layout.base + other.layout.lines)
             for other in placed
-            if not reuse or (other.first <= life.last and life.first <= other.last)
+            if not reuse or (other.first <= last and life.first <= other.last)
         )
         base = 0
         for low, high in taken:
-            if base + life.layout.lines <= low:
+            if base + lines <= low:
                 break
             base = max(base, high)
-        placed.append(replace(life, layout=replace(life.layout, base=base)))
+        placed.append(replace(life, layout=replace(life.layout, base=base), last=last))
+        if follower:
+            behind = replace(follower.layout, base=base + life.layout.lines)
+            placed.append(replace(follower, layout=behind, first=life.first, last=last))
     return [life.layout for life in placed]
 
 
-def _elsewhere(plan: Plan) -> list[TensorLayout]:
+def _elsewhere(plan: Plan) -> Iterator[TensorLayout]:
     """Tensors that the core keeps outside the spike memory, or only sends out."""
-    layouts = []
+    graph, config = plan.graph, plan.config
+    pitches = channel_pitches(graph, config)
+    roles: dict[str, Memory] = {}
+    for op in graph.operations:
+        if isinstance(op, SparseAttention):
+            roles |= {op.query.name: Memory.QUERY, op.key.name: Memory.KEY, op.value.name: Memory.VALUE}
+    lined = {life.layout.name for life in _lives(graph, config)}
 
-    def add(value: Value, memory: Memory, pitch: int = 1) -> None:
-        layouts.append(
-            TensorLayout(
-                name=value.name,
-                memory=memory,
-                shape=value.shape,
-                kind=value.kind,
-                type=value.type,
-                pitch=pitch,
-            )
+    def place(value: Value, memory: Memory) -> TensorLayout:
+        return TensorLayout(
+            name=value.name,
+            memory=memory,
+            shape=_rows(value, graph, config),
+            kind=value.kind,
+            type=value.type,
+            pitch=pitches.get(value.name, 1),
         )
 
-    attention = next(op for op in plan.graph.operations if isinstance(op, SparseAttention))
-    roles = {
-        attention.query.name: Memory.QUERY,
-        attention.key.name: Memory.KEY,
-        attention.value.name: Memory.VALUE,
-    }
-    for op in plan.graph.operations:
+    for op in graph.operations:
         match op:
             case TokenScore():
-                add(op.output, Memory.SCORE)
+                records = zip(op.outputs, _RECORD_MEMORIES, strict=True)
+                yield from (place(value, memory) for value, memory in records)
+            case PatchGroup():
+                yield place(op.output, Memory.GROUP)
+            case CentreSurround():
+                yield place(op.output, Memory.SPATIAL)
+            case FuseScores() | TokenPriority():
+                yield place(op.output, Memory.SCORE)
+            case DynamicK():
+                yield place(op.output, Memory.DYNAMIC_K)
             case TopKTokens():
-                add(op.output, Memory.SELECT)
-            case Projection():
-                add(op.output, roles.get(op.output.name, Memory.RESULTS), plan.tilings[op.node].out_pitch)
-            case SparseAttention():
-                add(
-                    op.output,
-                    Memory.ATTENTION,
-                    plan.tilings[_projection(plan.graph, op.value).node].out_pitch,
-                )
-    return layouts
+                yield place(op.output, Memory.SELECT)
+            case Projection(logits=True):
+                yield replace(place(op.output, Memory.RESULTS), pitch=plan.tilings[op.node].out_pitch)
+            case Projection() if op.output.name in roles:
+                yield place(op.output, roles[op.output.name])
+            case SparseAttention() if op.output.name not in lined:
+                yield place(op.output, Memory.ATTENTION)
+            case FeedbackController():
+                yield place(op.output, Memory.STATE)
 
 
-def _projection(graph: Graph, value: Value) -> Operation:
-    return next(op for op in graph.operations if op.output.name == value.name)
+_RECORD_MEMORIES = (Memory.MSP, Memory.TEMPORAL, Memory.FIRST, Memory.INTERVAL, Memory.RATE)

@@ -1,39 +1,27 @@
-"""Code generation: one descriptor per step of the sequencer, the weight rows and the score tables."""
+"""Code generation: descriptors in the order of the sequencer, weight rows, tables."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparta_hw.descriptor import Destination, Op, encode
-from sparta_hw.ir import (
-    Operation,
-    Projection,
-    SparseAttention,
-    SpikeCues,
-    SpikingConv,
-    TokenGate,
-    TokenPool,
-    TokenScore,
-    TopKTokens,
-)
+from sparta_hw.descriptor import Op, encode
+from sparta_hw.ir import Operation, Projection, SpikingConv
+from sparta_hw.passes.layer_fields import layer_fields
 from sparta_hw.passes.plan import Plan
+from sparta_hw.passes.schedule import descriptors_of, op_of
+from sparta_hw.passes.tables import factor_rows, mlp_rows, score_tables
+from sparta_hw.passes.token_fields import token_fields
 from sparta_hw.passes.weights import weight_rows
 from sparta_hw.program import Program
-from sparta_hw.tensor_layout import Memory
+from sparta_hw.tensor_layout import TensorLayout
 
 __all__ = ["EmitProgram"]
-
-_DESTINATIONS = {
-    Memory.QUERY: Destination.QUERY,
-    Memory.KEY: Destination.KEY,
-    Memory.VALUE: Destination.VALUE,
-    Memory.RESULTS: Destination.LOGITS,
-}
 
 
 @dataclass(frozen=True)
 class EmitProgram:
-    """Write the program: LAYER per convolution, SELECT, GATE, LAYER x 3, ATTEND, POOL, LAYER, END.
+    """Write the program in the order of ARCHITECTURE.md, "Data flow".
 
     Raises
     ------
@@ -44,20 +32,26 @@ class EmitProgram:
     def run(self, plan: Plan) -> Plan:
         """The plan with its ``program``."""
         graph = plan.graph
-        steps = [(op.node, code) for op in graph.operations if (code := _fields(op, plan)) is not None]
-        steps.append((graph.name, (Op.END, {})))
+        words: list[int] = []
+        nodes: list[str] = []
+        for op in graph.operations:
+            for part, fields in enumerate(_fields(op, plan)):
+                node = f"{op.node}[{part}]" if descriptors_of(op) > 1 else op.node
+                words.append(encode(op_of(op), node, id=len(words), **fields))
+                nodes.append(node)
+        words.append(encode(Op.END, graph.name, id=len(words)))
+        nodes.append(graph.name)
         layers = [op for op in graph.operations if isinstance(op, SpikingConv | Projection)]
-        score = next(op for op in graph.operations if isinstance(op, TokenScore))
         program = Program(
             name=graph.name,
             config=plan.config,
-            descriptors=tuple(
-                encode(op, node, id=at, **values) for at, (node, (op, values)) in enumerate(steps)
-            ),
-            nodes=tuple(node for node, _ in steps),
+            descriptors=tuple(words),
+            nodes=tuple(nodes),
             weights=np.concatenate([weight_rows(op, plan.tilings[op.node], plan.config) for op in layers]),
-            tables=score.tables,
-            tensors=plan.layouts,
+            score_tables=score_tables(graph),
+            factors=factor_rows(graph),
+            mlp=mlp_rows(graph),
+            tensors=_written_by(plan),
             input_name=graph.input.name,
             tokens=graph.tokens,
             classes=layers[-1].output.shape[0],
@@ -66,99 +60,30 @@ class EmitProgram:
         return replace(plan, program=program)
 
 
-def _fields(op: Operation, plan: Plan) -> tuple[Op, dict[str, int]] | None:
-    """Kind and fields of the descriptor of an operation; None when it is part of another one's."""
-    match op:
-        case SpikingConv():
-            return Op.LAYER, _convolution(op, plan)
-        case Projection():
-            return Op.LAYER, _projection(op, plan)
-        case SpikeCues() | TokenScore():
-            return None
-        case TopKTokens():
-            cues = next(other for other in plan.graph.operations if isinstance(other, SpikeCues))
-            steps, channels = cues.input.shape[:2]
-            return Op.SELECT, {"tokens": plan.graph.tokens, "channels": channels, "steps": steps}
-        case TokenGate():
-            return Op.GATE, _gate(op, plan)
-        case SparseAttention():
-            chunks = plan.layouts[op.value.name].pitch // plan.config.lanes
-            return Op.ATTEND, {"chunks": chunks, "shift": op.shift, "pool_shift": _pool(plan).attention_shift}
-        case TokenPool():
-            place = plan.layouts[op.output.name]
-            chunks = place.pitch // plan.config.line
-            return Op.POOL, {"chunks": chunks, "shift": op.shift, "out_base": place.base}
-    raise TypeError(f"{op.node}: no code for {type(op).__name__}")
+def _fields(op: Operation, plan: Plan) -> Iterator[dict[str, int]]:
+    if isinstance(op, SpikingConv | Projection):
+        yield layer_fields(op, plan)
+    else:
+        yield from token_fields(op, plan)
 
 
-def _pool(plan: Plan) -> TokenPool:
-    return next(op for op in plan.graph.operations if isinstance(op, TokenPool))
+def _written_by(plan: Plan) -> dict[str, TensorLayout]:
+    """Layouts with the indices of the descriptors that write them.
+
+    What an operation without a descriptor computes is written by the next one that has one.
+    """
+    layouts, pending, at = dict(plan.layouts), [], 0
+    for op in plan.graph.operations:
+        count = descriptors_of(op)
+        pending += _results(op)
+        if count:
+            for name in pending:
+                if name in layouts:
+                    layouts[name] = replace(layouts[name], descriptors=tuple(range(at, at + count)))
+            pending = []
+        at += count
+    return layouts
 
 
-def _layer(op: SpikingConv | Projection, plan: Plan) -> dict[str, int]:
-    """Fields that every layer has."""
-    source, tiling = plan.layouts[op.input.name], plan.tilings[op.node]
-    return {
-        "shift": op.shift,
-        "kernel_height": tiling.kernel_height,
-        "steps": source.steps,
-        "groups": source.groups,
-        "in_base": source.base,
-        "out_base": plan.layouts[op.output.name].base,
-        "run": tiling.run,
-        "tiles": tiling.tiles,
-        "out_pitch": tiling.out_pitch,
-        "outputs": len(op.weight),
-        "weight_base": tiling.weight_base,
-        "weight_pitch": tiling.weight_pitch,
-    }
-
-
-def _convolution(op: SpikingConv, plan: Plan) -> dict[str, int]:
-    _, _, height, width = op.input.shape
-    pitch = plan.tilings[op.node].in_pitch
-    tokens = any(isinstance(other, SpikeCues) and other.input == op.output for other in plan.graph.operations)
-    return _layer(op, plan) | {
-        "soft": int(op.soft_reset),
-        "cues": int(tokens),
-        "destination": Destination.SPIKES,
-        "pad": op.pad,
-        "in_height": height,
-        "row_pitch": width * pitch,
-        "out_height": op.output.shape[2],
-        "out_width": op.output.shape[3],
-        "x_step": op.stride * pitch,
-        "y_step": op.stride,
-        "x_start": op.pad * pitch,
-        "v_reset": op.v_reset,
-    }
-
-
-def _projection(op: Projection, plan: Plan) -> dict[str, int]:
-    """A window of one row; gathered layers have one input row a token."""
-    source = plan.layouts[op.input.name]
-    return _layer(op, plan) | {
-        "integer": 1,
-        "signed": int(op.input.type.signed),
-        "gather": int(op.index is not None),
-        "destination": _DESTINATIONS[plan.layouts[op.output.name].memory],
-        "in_height": source.positions,
-        "row_pitch": source.pitch,
-        "out_height": 1,
-        "out_width": 1,
-    }
-
-
-def _gate(op: TokenGate, plan: Plan) -> dict[str, int]:
-    source, target = plan.layouts[op.input.name], plan.layouts[op.output.name]
-    return {
-        "tokens": plan.graph.tokens,
-        "chunks": source.pitch // plan.config.line,
-        "groups": source.groups,
-        "in_base": source.base,
-        "out_base": target.base,
-        "gain_selected": op.alpha,
-        "gain_other": op.beta,
-        "shift": op.shift,
-        "pool_shift": _pool(plan).token_shift,
-    }
+def _results(op: Operation) -> list[str]:
+    return [value.name for value in getattr(op, "outputs", (op.output,))]

@@ -9,19 +9,27 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.errors import CapacityError
 from sparta_hw.ir import (
+    DynamicK,
+    FuseScores,
+    GatherTokens,
     Graph,
+    Kind,
     Operation,
     Projection,
     SparseAttention,
     SpikingConv,
     TokenGate,
+    TokenMLP,
     TokenPool,
-    TokenScore,
+    TokenPriority,
 )
-from sparta_hw.numerics import EXP_TABLE, signed_bits
+from sparta_hw.numerics import EXP_TABLE, FixedPoint, signed_bits
 from sparta_hw.passes.plan import Plan, Range
 
 __all__ = ["AnalyseRanges"]
+
+_MLP_BITS = 32
+"""Of the token MLP's accumulators, in every core."""
 
 _ATTENTION = "width of the attention unit"
 """It is built for max_features and max_topk."""
@@ -30,7 +38,7 @@ _WAY_OUT = {
     "acc_bits": "use a core with acc_bits of at least {bits}, or train with smaller or fewer weights",
     "sum_bits": "use a core with sum_bits of at least {bits}, or train with smaller or fewer weights",
     "result port": "train the classifier with smaller weights or biases",
-    "score_bits": "limit the score tables in training, so that the sum of their extremes fits",
+    "token MLP": "train with smaller weights or biases",
     "pool_bits": "use coarser grids for tokens or values, or fewer tokens",
     _ATTENTION: "use a core with a larger max_features or max_topk",
 }
@@ -69,32 +77,44 @@ def _complaint(entry: Range) -> str:
 
 
 def _ranges(graph: Graph, config: CoreConfig) -> Iterator[Range]:
-    bounds = {graph.input.name: (0, 1)}
+    bounds = {graph.input.name: (0, 1 if graph.input.kind is Kind.SPIKES else graph.input.type.max)}
+    steps = next(op.output.shape[0] for op in graph.operations if isinstance(op, SpikingConv))
     rank_limit = min(graph.tokens, config.max_topk)
     for op in graph.operations:
         bounds[op.output.name] = (op.output.type.min, op.output.type.max)
         match op:
             case SpikingConv():
-                yield from _accumulators(op, op.weight.reshape(len(op.weight), -1), config)
-                low, high = _sums(op.weight.reshape(len(op.weight), -1), op.bias, (0, 1))
+                weight = op.weight.reshape(len(op.weight), -1)
+                yield from _accumulators(op, weight, config)
+                low, high = _sums(weight, op.bias, [bounds[op.input.name] if op.direct else (0, 1)])
                 yield _range(op, "sum with bias", low, high, config.sum_bits, "sum_bits")
-            case TokenScore():
-                low, high = int(op.tables.min(axis=1).sum()), int(op.tables.max(axis=1).sum())
-                yield _range(op, "score", low, high, config.score_bits, "score_bits")
             case TokenGate():
-                most = graph.input.shape[0] * max(op.alpha, op.beta) >> op.shift
+                most = steps * _largest_gain(op) >> op.shift
                 bounds[op.output.name] = (0, min(most, op.output.type.max))
+            case GatherTokens():
+                bounds[op.output.name] = bounds[op.tokens.name]
             case Projection():
                 yield from _accumulators(op, op.weight, config)
-                low, high = _sums(op.weight, op.bias, bounds[op.input.name])
+                low, high = _sums(op.weight, op.bias, [bounds[value.name] for value in op.inputs])
                 yield _range(op, "sum of bit planes", low, high, config.sum_bits, "sum_bits")
-                if op.index is None:
+                if op.logits:
                     yield _range(op, "logit", low, high, 32, "result port")
+            case FuseScores(mlp=mlp) if mlp is not None:
+                yield from _mlp(op, mlp, FixedPoint(config.score_bits, 0))
+            case DynamicK() | TokenPriority():
+                yield from _mlp(op, op.mlp, FixedPoint(config.cue_bits, 0, signed=False))
             case SparseAttention():
                 yield from _attention(op, config, rank_limit)
             case TokenPool():
                 low, high = _pooled(op, bounds, graph.tokens, rank_limit)
                 yield _range(op, "pooled sum", low, high, config.pool_bits, "pool_bits")
+
+
+def _largest_gain(op: TokenGate) -> int:
+    gain = max(op.alpha, op.beta)
+    if op.timing is not None:
+        gain = min(gain * int(op.timing.max()) >> CoreConfig.gain_frac, (1 << CoreConfig.gain_bits) - 1)
+    return gain
 
 
 def _range(op: Operation, quantity: str, low: int, high: int, available: int, limit: str) -> Range:
@@ -110,21 +130,27 @@ def _range(op: Operation, quantity: str, low: int, high: int, available: int, li
 
 
 def _accumulators(op: Operation, weight: NDArray[np.int64], config: CoreConfig) -> Iterator[Range]:
-    low, high = _sums(weight, np.zeros(len(weight), np.int64), (0, 1))
+    low, high = _sums(weight, np.zeros(len(weight), np.int64), [(0, 1)])
     yield _range(op, "accumulator", low, high, config.acc_bits, "acc_bits")
 
 
-def _sums(weight: NDArray[np.int64], bias: NDArray[np.int64], bound: tuple[int, int]) -> tuple[int, int]:
-    """Bounds of ``weight @ x + bias`` and its partial sums over all outputs, low <= x <= high, low <= 0."""
-    low, high = bound
-    negative, positive = np.minimum(weight, 0).sum(axis=1), np.maximum(weight, 0).sum(axis=1)
-    least = positive * low + negative * high + np.minimum(bias, 0)
-    most = positive * high + negative * low + np.maximum(bias, 0)
+def _sums(
+    weight: NDArray[np.int64], bias: NDArray[np.int64], bounds: list[tuple[int, int]]
+) -> tuple[int, int]:
+    """Bounds of ``weight @ x + bias`` and its partial sums over all outputs.
+
+    The columns of ``weight`` are equal parts, one for each of ``bounds``: low <= x <= high, low <= 0.
+    """
+    least, most = np.minimum(bias, 0), np.maximum(bias, 0)
+    for part, (low, high) in zip(np.split(weight, len(bounds), axis=1), bounds, strict=True):
+        negative, positive = np.minimum(part, 0).sum(axis=1), np.maximum(part, 0).sum(axis=1)
+        least = least + positive * low + negative * high
+        most = most + positive * high + negative * low
     return int(least.min()), int(most.max())
 
 
 def _attention(op: SparseAttention, config: CoreConfig, rank_limit: int) -> Iterator[Range]:
-    features = op.query.shape[-1]
+    features = op.query.shape[-1] // op.heads
     low, high = op.query.type.min, op.query.type.max
     widest = signed_bits(config.max_features * low * high, config.max_features * low * low)
     yield _range(op, "dot product", features * low * high, features * low * low, widest, _ATTENTION)
@@ -132,6 +158,14 @@ def _attention(op: SparseAttention, config: CoreConfig, rank_limit: int) -> Iter
     weight, heaviest = rank_limit * max(EXP_TABLE), config.max_topk * max(EXP_TABLE)
     widest = signed_bits(heaviest * low, heaviest * high)
     yield _range(op, "weighted value sum", weight * low, weight * high, widest, _ATTENTION)
+
+
+def _mlp(op: Operation, mlp: TokenMLP, number: FixedPoint) -> Iterator[Range]:
+    low, high = _sums(mlp.hidden_weight, mlp.hidden_bias, [(number.min, number.max)])
+    yield _range(op, "hidden sum of the MLP", low, high, _MLP_BITS, "token MLP")
+    largest = (1 << CoreConfig.hidden_bits) - 1
+    low, high = _sums(mlp.weight[None], np.array([mlp.bias]), [(0, largest)])
+    yield _range(op, "output sum of the MLP", low, high, _MLP_BITS, "token MLP")
 
 
 def _pooled(op: TokenPool, bounds: dict[str, tuple[int, int]], tokens: int, ranks: int) -> tuple[int, int]:

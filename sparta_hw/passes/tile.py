@@ -4,7 +4,17 @@ from dataclasses import dataclass, replace
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.errors import CapacityError
-from sparta_hw.ir import Graph, Projection, SpikeCues, SpikingConv, TokenGate, TokenPool
+from sparta_hw.ir import (
+    GatherTokens,
+    Graph,
+    Projection,
+    SparseAttention,
+    SpikeCues,
+    SpikingConv,
+    TokenGate,
+    TokenPool,
+    Value,
+)
 from sparta_hw.passes.plan import Plan, Tiling
 
 __all__ = ["TileLayers", "channel_pitches"]
@@ -15,20 +25,22 @@ def _round_up(value: int, multiple: int) -> int:
 
 
 def channel_pitches(graph: Graph, config: CoreConfig) -> dict[str, int]:
-    """Entries from one position to the next of every tensor in the spike memory, by value name.
+    """Entries from one position to the next of every tensor that the array reads or writes, by value name.
 
-    The network's input keeps its own channel count; what the gate reads or writes, and the pooled features,
-    take whole lines of L; other spikes take whole segments of P.
+    The network's input keeps its own channel count; what GATE, GATHER, ATTEND or POOL touch takes whole lines of
+    L; other spikes take whole segments of P.
     """
     by_line = {op.input.name for op in graph.operations if isinstance(op, SpikeCues)}
-    pitches = {graph.input.name: graph.input.shape[1]}
+    pitches = {graph.input.name: graph.input.shape[-3]}
     for op in graph.operations:
         match op:
             case SpikingConv(output=output):
                 multiple = config.line if output.name in by_line else config.lanes
                 pitches[output.name] = _round_up(output.shape[1], multiple)
-            case TokenGate(output=output) | TokenPool(output=output):
-                pitches[output.name] = _round_up(output.shape[-1], config.line)
+            case TokenGate() | GatherTokens() | SparseAttention() | TokenPool():
+                pitches[op.output.name] = _round_up(op.output.shape[-1], config.line)
+            case Projection(logits=False):
+                pitches[op.output.name] = _round_up(op.output.shape[-1], config.line)
     return pitches
 
 
@@ -51,19 +63,18 @@ class TileLayers:
         for op in graph.operations:
             if not isinstance(op, SpikingConv | Projection):
                 continue
-            kernel_height, kernel_width = op.weight.shape[2:] if isinstance(op, SpikingConv) else (1, 1)
-            in_pitch = pitches[op.input.name]
-            own_pitch = _round_up(len(op.weight), config.lanes)
-            out_pitch = pitches.get(op.output.name, own_pitch)
-            run = kernel_width * in_pitch
+            source, kernel = (op.input, op.weight.shape[2:]) if isinstance(op, SpikingConv) else _window(op)
+            in_pitch = pitches[source.name]
+            out_pitch = pitches.get(op.output.name, _round_up(len(op.weight), config.lanes))
+            run = kernel[1] * in_pitch
             tilings[op.node] = tiling = Tiling(
                 in_pitch=in_pitch,
                 run=run,
-                kernel_height=kernel_height,
+                kernel_height=kernel[0],
                 tiles=out_pitch // config.lanes,
                 out_pitch=out_pitch,
                 weight_base=base,
-                weight_pitch=config.header_rows + kernel_height * run,
+                weight_pitch=config.header_rows + kernel[0] * run,
             )
             base += tiling.tiles * tiling.weight_pitch
         if base > config.weight_rows:
@@ -75,3 +86,8 @@ class TileLayers:
                 f"use a core with weight_rows of at least {base}, or more lanes"
             )
         return replace(plan, tilings=tilings)
+
+
+def _window(op: Projection) -> tuple[Value, tuple[int, ...]]:
+    """The first input of a projection, and its window: a row for each input, one column."""
+    return op.inputs[0], (len(op.inputs), 1)

@@ -20,9 +20,9 @@ def weight_rows(op: SpikingConv | Projection, tiling: Tiling, config: CoreConfig
     weight 0, bias 0, theta 32767 and K 1, so they never spike.
     """
     outputs = len(op.weight)
-    kernel = op.weight if isinstance(op, SpikingConv) else op.weight[:, :, None, None]
+    kernel = op.weight if isinstance(op, SpikingConv) else _as_convolution(op)
     _, channels, height, width = kernel.shape
-    table = np.zeros((height, width, tiling.in_pitch, tiling.out_pitch), np.int64)
+    table = np.zeros((height, width, tiling.in_pitch, tiling.out_pitch), np.int8)
     table[:, :, :channels, :outputs] = kernel.transpose(2, 3, 1, 0)
 
     bias = np.zeros(tiling.out_pitch, np.int64)
@@ -31,8 +31,14 @@ def weight_rows(op: SpikingConv | Projection, tiling: Tiling, config: CoreConfig
     bias[:outputs] = op.bias
     if isinstance(op, SpikingConv):
         theta[:outputs], leak[:outputs] = op.threshold, op.leak
-    header = [bias, bias >> 8, bias >> 16, theta, theta >> 8, leak]
+    header = np.stack([bias, bias >> 8, bias >> 16, theta, theta >> 8, leak]) & 0xFF
 
-    rows = np.concatenate([np.stack(header), table.reshape(-1, tiling.out_pitch)]) & 0xFF
+    rows = np.concatenate([header.astype(np.uint8), table.view(np.uint8).reshape(-1, tiling.out_pitch)])
     by_tile = rows.reshape(len(rows), tiling.tiles, config.lanes).transpose(1, 0, 2)
-    return np.ascontiguousarray(by_tile, np.uint8).reshape(-1, config.lanes)
+    return np.ascontiguousarray(by_tile).reshape(-1, config.lanes)
+
+
+def _as_convolution(op: Projection) -> NDArray[np.int64]:
+    """Weights (outputs, D, inputs, 1): the inputs are the rows of a window."""
+    by_input = op.weight.reshape(len(op.weight), len(op.inputs), -1)
+    return by_input.transpose(0, 2, 1)[..., None]

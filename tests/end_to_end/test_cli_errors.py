@@ -1,5 +1,6 @@
 """A user's mistake costs one clear line, exit code 2, and no file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_a_network_larger_than_the_core(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = tmp_path / "small.json"
-    small.write_text(NAMED_CONFIGS["tiny"].to_json().replace('"weight_rows": 2048', '"weight_rows": 8'))
+    small.write_text(replace(NAMED_CONFIGS["tiny"], weight_rows=8).to_json())
     message = error_of(capsys, "compile", model, "--core", small, "-o", tmp_path / "out")
     assert "weight_rows" in message
     assert "8" in message
@@ -139,7 +140,7 @@ def test_damaged_vectors(
 def test_a_broken_memory_image(
     program: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "weights.mem").write_text("xyz\n")
+    (tmp_path / "program.mem").write_text("xyz\n")
     arguments = (
         "cosim",
         program,
@@ -152,7 +153,7 @@ def test_a_broken_memory_image(
         "-o",
         tmp_path / "out",
     )
-    assert "weights.mem" in error_of(capsys, *arguments)
+    assert "program.mem" in error_of(capsys, *arguments)
 
 
 def test_a_report_of_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sparta_quant.checkpoint import DIGITS_CHECKPOINT, Measured, load_checkpoint
-from sparta_quant.config import SpartaConfig, StemLayer
+from sparta_quant.config import Branches, Feedback, SpartaConfig, StemLayer
 from sparta_quant.data import load_digits
 from sparta_quant.events import EventDataset
 from sparta_quant.network import SpartaNetwork
@@ -40,4 +40,32 @@ def tiny_config() -> SpartaConfig:
         ),
         classes=10,
         default_k=4,
+    )
+
+
+@pytest.fixture
+def full_config() -> SpartaConfig:
+    """Every part of the paper: 12 tokens of 24 features from a grid of 16."""
+    return SpartaConfig(
+        name="full",
+        timesteps=8,
+        input=(2, 16, 16),
+        stem=(
+            StemLayer(channels=4, kernel=5, stride=2, pad=2, reset="hard"),
+            StemLayer(channels=8, kernel=3, stride=2, pad=1, reset="soft"),
+        ),
+        branches=Branches(fine=8, local=8, context=8, cells=2),
+        timing_attention=True,
+        groups=12,
+        fusion=True,
+        dynamic_k=True,
+        priority=True,
+        temperature=True,
+        heads=2,
+        attention_layers=2,
+        feedback=Feedback(),
+        classes=10,
+        default_k=0,
+        query_frac=3,
+        key_frac=3,
     )

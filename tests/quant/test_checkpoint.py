@@ -1,6 +1,7 @@
 """The committed checkpoint classifies as recorded; damaged ones are refused."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sparta_quant.config import DIGITS
 from sparta_quant.evaluate import evaluate
 from sparta_quant.events import EventDataset
 from sparta_quant.network import SpartaNetwork
+from sparta_quant.random_network import random_network
 
 
 @pytest.mark.slow
@@ -36,10 +38,36 @@ def test_round_trip(trained: tuple[SpartaNetwork, Measured], tmp_path: Path) -> 
     network, measured = load_checkpoint(path)
     assert measured == trained[1]
     first, second = trained[0].integers(), network.integers()
-    np.testing.assert_array_equal(first.convs[1].weight, second.convs[1].weight)
+    np.testing.assert_array_equal(first.spiking[1].conv.weight, second.spiking[1].conv.weight)
     np.testing.assert_array_equal(first.classifier.bias, second.classifier.bias)
-    np.testing.assert_array_equal(first.score.tables, second.score.tables)
+    np.testing.assert_array_equal(first.scores[0].msp, second.scores[0].msp)
     assert network.deployed
+
+
+def same(first: Any, second: Any) -> bool:
+    """Whether two trees of integers are equal, arrays and all."""
+    if isinstance(first, np.ndarray):
+        return (
+            isinstance(second, np.ndarray) and first.dtype == second.dtype and np.array_equal(first, second)
+        )
+    if isinstance(first, tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    if type(first).__name__.endswith("Integers"):
+        return type(first) is type(second) and all(map(same, vars(first).values(), vars(second).values()))
+    return bool(first == second)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_round_trip_keeps_every_integer(
+    trained: tuple[SpartaNetwork, Measured], tmp_path: Path, seed: int
+) -> None:
+    path = tmp_path / "network.pt"
+    network = random_network(seed)
+    save_checkpoint(network, trained[1], path)
+    read = load_checkpoint(path)[0].integers()
+    assert same(network.integers(), read)
+    read.spiking[0].conv.weight[0, 0, 0, 0] += 1
+    assert not same(network.integers(), read)
 
 
 @pytest.mark.parametrize("keep", [0, 100, 5000])

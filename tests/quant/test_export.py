@@ -11,18 +11,23 @@ from numpy.typing import NDArray
 from onnx import ModelProto, numpy_helper
 
 from sparta_quant.checkpoint import Measured
+from sparta_quant.config import SpartaConfig
 from sparta_quant.events import EventDataset
-from sparta_quant.export import build_model, export_onnx, export_vectors
+from sparta_quant.export import build_model, export_onnx
 from sparta_quant.network import SpartaNetwork
-from sparta_quant.random_network import random_network, random_spikes
+from sparta_quant.random_network import random_integers, random_network, random_spikes
 
 LEVELS = onnxruntime.GraphOptimizationLevel
 
 
 def run_model(
-    model: ModelProto, spikes: NDArray[np.uint8], k: int | None, level: LEVELS = LEVELS.ORT_ENABLE_ALL
+    model: ModelProto,
+    inputs: NDArray[np.uint8],
+    k: int | None,
+    state: NDArray[np.int64] | None = None,
+    level: LEVELS = LEVELS.ORT_ENABLE_ALL,
 ) -> dict[str, NDArray]:
-    """Every named tensor of ``model``; spikes (n, T, C, H, W)."""
+    """Every named tensor of ``model``; inputs (n, T, C, H, W) or (n, C, H, W)."""
     exposed = ModelProto()
     exposed.CopyFrom(model)
     exposed.graph.output.extend(model.graph.value_info)
@@ -31,20 +36,34 @@ def run_model(
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(exposed.SerializeToString(), options)
-    feeds = {"spikes": spikes.transpose(1, 0, 2, 3, 4).astype(np.float32)}
+    name = model.graph.input[0].name
+    real = inputs.astype(np.float32)
+    feeds = {name: real if name == "pixels" else real.swapaxes(0, 1)}
     if k is not None:
         feeds["k"] = np.array([k], np.int64)
+    if state is not None:
+        feeds["state"] = state
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
 def differing(
-    network: SpartaNetwork, model: ModelProto, spikes: NDArray[np.uint8], k: int | None, **options: LEVELS
+    network: SpartaNetwork,
+    model: ModelProto,
+    inputs: NDArray[np.uint8],
+    k: int | None,
+    state: NDArray[np.int64] | None = None,
+    **options: LEVELS,
 ) -> list[str]:
     """Names of the tensors on which ONNX Runtime and PyTorch disagree."""
-    found = run_model(model, spikes, k, **options)
+    found = run_model(model, inputs, k, state, **options)
+    real = torch.from_numpy(inputs).float()
     with torch.no_grad():
-        layers = network.layers(torch.from_numpy(spikes).transpose(0, 1).float(), k)
+        layers = network.layers(
+            real if network.config.coding == "direct" else real.transpose(0, 1),
+            k,
+            None if state is None else torch.from_numpy(state),
+        )
     assert set(found) == set(layers)
     return [name for name, values in layers.items() if not np.array_equal(values.numpy(), found[name])]
 
@@ -57,27 +76,39 @@ def test_trained_network(
     assert differing(network, build_model(network.integers(), {}), digits.spikes[:20], k) == []
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(24))
 def test_random_networks(seed: int) -> None:
     network = random_network(seed)
+    config = network.config
     model = build_model(network.integers(), {})
-    spikes = random_spikes(network.config, 4, seed)
-    for k in (None, 1, network.config.tokens):
-        assert differing(network, model, spikes, k) == []
+    inputs = random_spikes(config, 4, seed)
+    for k in (None, 1, config.tokens, *([0] if config.dynamic_k else [])):
+        assert differing(network, model, inputs, k) == []
+    if config.feedback:
+        state = np.random.default_rng(seed).integers(-(2**18), 2**18, 4)
+        assert differing(network, model, inputs, None, state) == []
+        assert differing(network, model, inputs[:1], None, state[:1]) == []
+
+
+def test_every_part_at_once(full_config: SpartaConfig) -> None:
+    network = SpartaNetwork.from_integers(random_integers(full_config, np.random.default_rng(1), 1))
+    inputs = random_spikes(full_config, 6, 2)
+    assert differing(network, build_model(network.integers(), {}), inputs, 0) == []
 
 
 @pytest.mark.parametrize(
     "level", [LEVELS.ORT_DISABLE_ALL, LEVELS.ORT_ENABLE_BASIC, LEVELS.ORT_ENABLE_EXTENDED]
 )
 def test_every_optimisation_level(level: LEVELS) -> None:
-    network = random_network(2)
-    model = build_model(network.integers(), {})
-    assert differing(network, model, random_spikes(network.config, 4, 0), None, level=level) == []
+    for seed in (0, 1, 2):
+        network = random_network(seed)
+        model = build_model(network.integers(), {})
+        assert differing(network, model, random_spikes(network.config, 4, 0), None, level=level) == []
 
 
 @pytest.mark.parametrize(
     ("initializer", "first"),
-    [("stem.0.conv.weight", "stem.0"), ("query.weight", "query"), ("classifier.weight", "logits")],
+    [("stem.0.conv.weight", "stem.0"), ("query.0.weight", "query.0"), ("classifier.weight", "logits")],
 )
 def test_one_broken_weight_is_noticed(
     trained: tuple[SpartaNetwork, Measured], digits: EventDataset, initializer: str, first: str
@@ -91,6 +122,45 @@ def test_one_broken_weight_is_noticed(
     assert differing(trained[0], model, digits.spikes[:20], 64)[0] == first
 
 
+BROKEN = {
+    "msp.1.msp_tables": "msp",
+    "msp.0.temporal_tables": "temporal",
+    "msp.2.cells": "msp",
+    "fusion.hidden_weight": "score",
+    "dynamic_k.table": "dynamic_k",
+    "dynamic_k.bias": "dynamic_k",
+    "gain.timing": "gain",
+    "gate.2.cells": "tokens",
+    "priority.weight": "priority",
+    "attention.temperature": "attention.0",
+    "hidden.0.weight": "hidden.0",
+    "context.conv.weight": "context",
+}
+"""Initializers, and the first tensor that notices when they are wrong."""
+
+
+@pytest.mark.parametrize("initializer", BROKEN)
+def test_a_broken_constant_of_each_part_is_noticed(full_config: SpartaConfig, initializer: str) -> None:
+    network = SpartaNetwork.from_integers(random_integers(full_config, np.random.default_rng(1), 1))
+    model = build_model(network.integers(), {})
+    broken = next(entry for entry in model.graph.initializer if entry.name == initializer)
+    values = numpy_helper.to_array(broken)
+    changed = np.roll(values, 1) if values.size > 1 else values + values.dtype.type(5000)
+    broken.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(changed), initializer))
+    assert differing(network, model, random_spikes(full_config, 6, 2), 0)[0] == BROKEN[initializer]
+
+
+@pytest.mark.parametrize("attribute", ["inhibition", "target", "gain"])
+def test_a_broken_attribute_is_noticed(full_config: SpartaConfig, attribute: str) -> None:
+    network = SpartaNetwork.from_integers(random_integers(full_config, np.random.default_rng(1), 1))
+    model = build_model(network.integers(), {})
+    found = next(entry for node in model.graph.node for entry in node.attribute if entry.name == attribute)
+    found.i += 20
+    first = {"inhibition": "spatial", "target": "next_state", "gain": "stem.0"}
+    state = np.full(6, 50 << 8)
+    assert differing(network, model, random_spikes(full_config, 6, 2), 0, state)[0] == first[attribute]
+
+
 def test_file_names_its_nodes_after_modules(trained: tuple[SpartaNetwork, Measured], tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     export_onnx(trained[0], path, trained[1].metadata())
@@ -101,12 +171,14 @@ def test_file_names_its_nodes_after_modules(trained: tuple[SpartaNetwork, Measur
     parts = (
         "stem.0.conv",
         "stem.1.hilif",
-        "cues",
+        "cues.0",
+        "msp.0",
         "score",
         "topk",
+        "gain",
         "gate",
-        "query",
-        "attention",
+        "query.0",
+        "attention.0",
         "classifier",
     )
     assert set(parts) <= set(names)
@@ -122,23 +194,3 @@ def test_weights_are_int8_and_biases_int32(trained: tuple[SpartaNetwork, Measure
     inputs = {node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     assert {types[name] for name in inputs if name.endswith("weight")} == {onnx.TensorProto.INT8}
     assert {types[name] for name in inputs if name.endswith("bias")} == {onnx.TensorProto.INT32}
-
-
-def test_vectors_are_the_integers_of_every_layer(tmp_path: Path) -> None:
-    network = random_network(3)
-    config = network.config
-    spikes = random_spikes(config, 5, 0)
-    labels = np.arange(5) % config.classes
-    path = tmp_path / "vectors.npz"
-    export_vectors(network, spikes, labels, path, k=2)
-    found = run_model(build_model(network.integers(), {}), spikes, 2)
-    with np.load(path) as vectors:
-        np.testing.assert_array_equal(vectors["input"], spikes)
-        np.testing.assert_array_equal(vectors["labels"], labels)
-        assert vectors["k"] == 2
-        assert set(vectors.files) == {"input", "labels", "k", *found}
-        for name, values in found.items():
-            batch_first = values.swapaxes(0, 1) if name.startswith("stem.") else values
-            np.testing.assert_array_equal(
-                vectors[name], batch_first.astype(np.float64) * 2.0 ** network.frac(name)
-            )

@@ -1,4 +1,4 @@
-"""Cues, score, top-K and gate equal what the integers of ARCHITECTURE.md give."""
+"""Cues, score of one scale, top-K and gate equal what the integers of ARCHITECTURE.md give."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from sparta_hw.numerics import FixedPoint
 from sparta_quant.cues import Cues, SpikeCues
-from sparta_quant.gate import TokenGate
+from sparta_quant.gate import TokenGain, TokenGate
 from sparta_quant.integers import GateIntegers, ScoreIntegers
 from sparta_quant.score import TokenScore
 from sparta_quant.topk import TopKTokens
@@ -47,46 +47,76 @@ def test_cues_equal_bit_tricks(steps: int, rate: float, channels: int) -> None:
 
 def test_score_is_the_sum_of_four_look_ups() -> None:
     rng = np.random.default_rng(0)
-    tables = rng.integers(-500, 500, (4, 65))
+    tables = rng.integers(-1024, 1024, (2, 4, 65))
     score = TokenScore(8)
-    score.freeze(ScoreIntegers(tables))
+    score.freeze(ScoreIntegers(*tables))
     score.exact = True
     cues = rng.integers(0, 65, (4, 3, 20))
-    result = score(Cues(*(torch.from_numpy(cue).float() / 8 for cue in cues)))
-    np.testing.assert_array_equal(result.numpy() * 16, sum(tables[n][cues[n]] for n in range(4)))
+    results = score(Cues(*(torch.from_numpy(cue).float() / 8 for cue in cues)))
+    for result, four in zip(results, tables, strict=True):
+        np.testing.assert_array_equal(result.numpy() * 16, sum(four[n][cues[n]] for n in range(4)))
 
 
-def test_score_tables_are_equation_5_and_cannot_overflow() -> None:
+def test_score_tables_are_equation_5_and_stay_in_their_format() -> None:
     score = TokenScore(32)
     with torch.no_grad():
-        score.alpha.fill_(0.5)
-        score.gamma.fill_(0.25)
-        score.delta.fill_(50.0)
-    tables = score.integers().tables
+        score.msp_first.fill_(0.5)
+        score.msp_rate.fill_(0.25)
+        score.msp_burst.fill_(50.0)
+        score.temporal_interval.fill_(0.3)
+    integers = score.integers()
     cue = np.arange(257) / 8
-    np.testing.assert_array_equal(tables[0], np.rint(np.log2(np.exp(-0.5 * cue)) * 16).clip(-512, 511))
-    np.testing.assert_array_equal(tables[3], np.rint(np.log2(1 / (1 + np.exp(-0.25 * cue))) * 16))
-    assert tables.min(axis=1).sum() >= -2048
-    assert tables.max(axis=1).sum() <= 2047
-    assert tables[2].max() == 511
+    np.testing.assert_array_equal(
+        integers.msp[0], np.rint(np.log2(np.exp(-0.5 * cue)) * 16).clip(-1024, 1023)
+    )
+    np.testing.assert_array_equal(integers.msp[3], np.rint(np.log2(1 / (1 + np.exp(-0.25 * cue))) * 16))
+    np.testing.assert_array_equal(integers.temporal[1], np.rint(np.log2(np.exp(-0.3 * cue)) * 16))
+    assert integers.msp[2].max() == 1023
+    assert not integers.temporal[3].any()
 
 
 def test_equal_scores_rank_by_lower_index() -> None:
     score = torch.tensor([[1.0, 3.0, 1.0, 3.0, 2.0, 1.0]])
-    assert TopKTokens()(score, 5).tolist() == [[1, 3, 4, 0, 2]]
+    ranking = TopKTokens()(score, torch.tensor([5]))
+    assert ranking.tokens.tolist() == [[1, 3, 4, 0, 2]]
+    assert ranking.mask.tolist() == [[1, 1, 1, 1, 1, 0]]
 
 
+def test_each_sample_keeps_its_own_k() -> None:
+    score = torch.tensor([[1.0, 3.0, 2.0, 5.0], [4.0, 0.0, 0.0, 0.0]])
+    ranking = TopKTokens()(score, torch.tensor([1, 3]))
+    assert ranking.tokens.tolist() == [[3, 1, 2], [0, 1, 2]]
+    assert ranking.mask.tolist() == [[0, 0, 0, 1], [1, 1, 1, 0]]
+
+
+def test_masks_are_hard_and_have_soft_gradients() -> None:
+    score = torch.randn(4, 20, requires_grad=True)
+    soft_k = torch.full((4, 1), 7.3, requires_grad=True)
+    mask = TopKTokens()(score, torch.full((4,), 7), soft_k).mask
+    assert set(mask.detach().flatten().tolist()) == {0.0, 1.0}
+    assert (mask.detach().sum(1) == 7).all()
+    mask.sum().backward()
+    assert (score.grad > 0).all()
+    assert (soft_k.grad > 0).all()
+
+
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize(("frac", "alpha", "beta"), [(4, 80, 32), (6, 255, 1), (2, 255, 0), (6, 64, 64)])
-def test_gate_equals_integers(frac: int, alpha: int, beta: int) -> None:
+@pytest.mark.parametrize("timed", [False, True])
+def test_gate_equals_integers(frac: int, alpha: int, beta: int, timed: bool, signed: bool) -> None:
     rng = np.random.default_rng(0)
-    spikes = (rng.random((12, 2, 5, 3, 4)) < 0.6).astype(np.float32)
-    gate = TokenGate(FixedPoint(8, frac, signed=False))
-    gate.freeze(GateIntegers(alpha, beta))
-    gate.exact = True
-    index = torch.tensor([[3, 11, 0], [4, 5, 6]])
-    tokens = gate(torch.from_numpy(spikes), index)
-    gain = np.full((2, 12), beta)
-    np.put_along_axis(gain, index.numpy(), alpha, 1)
-    count = spikes.sum(0).astype(np.int64).reshape(2, 5, 12).transpose(0, 2, 1)
-    expected = np.minimum((count * gain[:, :, None]) >> (6 - frac), 255)
+    count = rng.integers(0, 33, (2, 12, 5))
+    timing = rng.integers(0, 256, (2, 12))
+    gain, gate = TokenGain(), TokenGate(FixedPoint(8, frac, signed=signed))
+    gain.freeze(GateIntegers(alpha, beta))
+    gain.exact = gate.exact = True
+    mask = rng.integers(0, 2, (2, 12))
+    factors = torch.from_numpy(timing).float() / 64 if timed else None
+    gains = gain(torch.from_numpy(mask).float(), factors)
+    expected_gain = np.where(mask, alpha, beta)
+    if timed:
+        expected_gain = np.minimum((expected_gain * timing) >> 6, 255)
+    np.testing.assert_array_equal(gains.numpy() * 64, expected_gain)
+    tokens = gate(torch.from_numpy(count).float(), gains)
+    expected = np.minimum((count * expected_gain[:, :, None]) >> (6 - frac), 127 if signed else 255)
     np.testing.assert_array_equal(tokens.numpy() * 2.0**frac, expected)

@@ -52,7 +52,9 @@ def test_resumed_training_equals_an_uninterrupted_one(
         tiny_config, tmp_path / "parts", SETTINGS, train_set=few, test_set=few, progress=False
     )
     assert measured_again == measured
-    np.testing.assert_array_equal(resumed.integers().convs[0].weight, whole.integers().convs[0].weight)
+    np.testing.assert_array_equal(
+        resumed.integers().spiking[0].conv.weight, whole.integers().spiking[0].conv.weight
+    )
     np.testing.assert_array_equal(resumed.integers().classifier.bias, whole.integers().classifier.bias)
 
 

@@ -44,59 +44,73 @@ class Run:
 
 
 def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
-    """A layer of kind ``conv``, ``gather`` or ``vector`` (one position) on random memories."""
+    """A layer of kind ``conv``, ``direct``, ``ranked``, ``hidden`` (two window rows) or ``vector`` (one position)."""
     rng = random.Random(f"{config.name} {seed}")
-    kind = kind or rng.choice(["conv", "conv", "gather", "vector"])
-    steps = rng.randint(1, min(9, 3 * config.steps))
-    groups = config.groups(steps)
-    channels = rng.randint(1, {"conv": 9, "gather": 20, "vector": 40}[kind])
+    kind = kind or rng.choice(["conv", "conv", "direct", "ranked", "hidden", "vector"])
+    grid = kind in ("conv", "direct")
+    steps = 8 if kind == "hidden" else rng.randint(1, min(9, 3 * config.steps))
+    channels = rng.randint(1, 9 if grid else 40 if kind == "vector" else 20)
     tiles, height, width, kernel, stride, pad = rng.randint(1, 3), 1, 1, 1, 1, 0
-    if kind == "conv":
+    topk = rng.randint(1, config.max_topk)
+    if grid:
         height, width, kernel = rng.randint(1, 5), rng.randint(1, 5), rng.randint(1, 3)
         stride, pad = rng.randint(1, 3), rng.randint(0, 2)
         height, width = max(height, kernel - 2 * pad), max(width, kernel - 2 * pad)
-    elif kind == "gather":
-        height = rng.randint(1, config.max_tokens)
     out_height, out_width = (
         (height + 2 * pad - kernel) // stride + 1,
         (width + 2 * pad - kernel) // stride + 1,
     )
-    integer = kind != "conv" and rng.random() < 0.8
-    row_pitch = channels * width if kind == "conv" else -(-channels // config.lanes) * config.lanes
+    integer = kind != "conv" and (kind != "vector" or rng.random() < 0.8)
+    destination = Destination.SPIKES
+    if integer and kind != "direct":
+        destination = rng.choice(
+            [d for d in Destination if d not in (Destination.SPIKES, Destination.TOKENS)]
+        )
+    if kind == "hidden":
+        destination = Destination.TOKENS
+    pitch = channels if grid else -(-channels // config.lanes) * config.lanes
+    row_pitch = pitch * (width if grid else topk if kind != "vector" else 1)
+    rows = 2 if kind == "hidden" else kernel
     run = kernel * channels
-    weight_pitch = 6 + kernel * run + rng.randint(0, 3)
+    out_steps = 8 if kind == "hidden" else rng.randint(1, min(9, 3 * config.steps)) if integer else steps
     fields = {
         "integer": int(integer),
         "signed": rng.randint(0, 1) if integer else 0,
+        "direct": int(kind == "direct"),
         "soft": rng.randint(0, 1),
-        "gather": int(kind == "gather"),
-        "destination": rng.choice(list(Destination)[1:]) if integer else Destination.SPIKES,
+        "ranked": int(kind in ("ranked", "hidden")),
+        "destination": destination,
         "shift": rng.choice([0, 0, 0, 1, 1, 3, 5, 31]),
         "pad": pad,
-        "kernel_height": kernel,
+        "kernel_height": rows,
         "steps": steps,
-        "groups": groups,
+        "groups": config.groups(steps),
+        "out_steps": out_steps,
+        "out_groups": config.groups(out_steps),
         "in_base": rng.randint(0, 20),
         "out_base": rng.randint(300, 400),
-        "in_height": height,
+        "in_height": 2 if kind == "hidden" else height,
         "row_pitch": row_pitch,
         "out_height": out_height,
         "out_width": out_width,
         "run": run,
-        "x_step": stride * channels,
+        "x_step": stride * pitch,
         "y_step": stride,
-        "x_start": pad * channels,
+        "x_start": pad * pitch,
         "tiles": tiles,
         "out_pitch": tiles * config.lanes,
         "outputs": tiles * config.lanes,
         "weight_base": rng.randint(0, 30),
-        "weight_pitch": weight_pitch,
+        "weight_pitch": 6 + rows * run + rng.randint(0, 3),
+        "feedback_gain": rng.choice([0, 1, 255]),
+        "feedback_limit": rng.choice([0, 20, 4095]),
         "v_reset": 0 if rng.random() < 0.5 else rng.randint(-300, 300),
     }
-    return Case(decode(encode(Op.LAYER, "test", **fields)), _memories(rng, config, fields))
+    memories = _memories(rng, config, fields, topk)
+    return Case(decode(encode(Op.LAYER, "test", **fields)), memories)
 
 
-def _memories(rng: random.Random, config: CoreConfig, fields: Fields) -> Memories:
+def _memories(rng: random.Random, config: CoreConfig, fields: Fields, topk: int) -> Memories:
     density = rng.choice([0.0, 0.02, 0.1, 0.3, 1.0])
     spikes = [0] * config.spike_lines
     entries = fields["in_height"] * fields["row_pitch"]
@@ -110,8 +124,8 @@ def _memories(rng: random.Random, config: CoreConfig, fields: Fields) -> Memorie
     for tile in range(fields["tiles"]):
         first = fields["weight_base"] + tile * fields["weight_pitch"]
         weights[first : first + 6] = _header(rng, config)
-    tokens = [rng.randrange(fields["in_height"]) for _ in range(rng.randint(1, config.max_topk))]
-    return Memories(spikes, weights, tokens if fields["gather"] else [])
+    state = rng.choice([0, 300, -300, 1 << 14, -(1 << 14), (1 << 25) - 1, -(1 << 25)])
+    return Memories(spikes, weights, topk, state)
 
 
 def _header(rng: random.Random, config: CoreConfig) -> list[int]:
@@ -132,7 +146,7 @@ class Bench:
     def __init__(self, config: CoreConfig) -> None:
         self.config, self.dut, self.top = config, NeuronArray(config), Module()
         self.top.submodules.dut = self.dut
-        self.cells = {name: self._memory(name) for name in ("spikes", "weights", "tokens")}
+        self.cells = {name: self._memory(name) for name in ("spikes", "weights")}
 
     def _memory(self, name: str) -> memory.Memory:
         port = getattr(self.dut, name)
@@ -152,7 +166,8 @@ class Bench:
                     for row, value in enumerate(getattr(case.memories, name)):
                         ctx.set(cells.data[row], value)
                 ctx.set(dut.layer, {name: int(value) for name, value in case.fields.items()})
-                ctx.set(dut.topk, len(case.memories.tokens))
+                ctx.set(dut.topk, case.memories.topk)
+                ctx.set(dut.state, case.memories.state)
                 runs.append(await self._layer(ctx, rng, stall))
 
         sim = Simulator(self.top)

@@ -11,11 +11,12 @@ Fields = dict[str, int]
 
 @dataclass(frozen=True)
 class Memories:
-    """Rows of the memories as integers; ``tokens`` by rank, one for each selected token."""
+    """Rows of the memories as integers; K and the feedback state."""
 
     spikes: list[int]
     weights: list[int]
-    tokens: list[int]
+    topk: int = 1
+    state: int = 0
 
 
 def _signed(value: int, bits: int) -> int:
@@ -37,12 +38,9 @@ def word(config: CoreConfig, fields: Fields, memories: Memories, entry: int) -> 
     return sum(part << g * config.steps for g, part in enumerate(parts))
 
 
-def window(fields: Fields, memories: Memories, position: int) -> Iterator[tuple[int, int]]:
+def window(fields: Fields, position: int) -> Iterator[tuple[int, int]]:
     """(entry, row after the header) of all inputs of one position."""
-    if fields["gather"]:
-        yield from ((memories.tokens[position] * fields["row_pitch"] + n, n) for n in range(fields["run"]))
-        return
-    y, x = divmod(position, fields["out_width"])
+    y, x = (0, position) if fields["ranked"] else divmod(position, fields["out_width"])
     for ky in range(fields["kernel_height"]):
         iy = y * fields["y_step"] - fields["pad"] + ky
         for n in range(fields["run"]):
@@ -63,11 +61,24 @@ def hilif(fields: Fields, sums: list[int], bias: int, threshold: int, leak: int)
     return spikes
 
 
-def integer(fields: Fields, sums: list[int], bias: int) -> int:
-    """Value of one neuron from its bit planes."""
+def threshold(fields: Fields, header: int, state: int) -> int:
+    """Threshold after feedback."""
+    limit = fields["feedback_limit"]
+    offset = max(-limit, min(limit, (state >> 8) * fields["feedback_gain"] >> 8))
+    return max(1, min(32767, header + offset))
+
+
+def recombined(fields: Fields, sums: list[int]) -> int:
+    """One integer from its bit planes."""
     total, top = 0, len(sums) - 1
     for t, plane in enumerate(sums):
         total += plane * (-(2**top) if t == 0 and fields["signed"] else 2 ** (top - t))
+    return total
+
+
+def integer(fields: Fields, sums: list[int], bias: int) -> int:
+    """Value of one neuron from its bit planes."""
+    total = recombined(fields, sums)
     total = (total + bias) >> fields["shift"]
     return total if fields["destination"] == Destination.LOGITS else _clip(total, 8)
 
@@ -75,7 +86,9 @@ def integer(fields: Fields, sums: list[int], bias: int) -> int:
 def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[list[dict], int]:
     """Result items in the hardware's order, and the active entries."""
     items, entries = [], 0
-    positions = len(memories.tokens) if fields["gather"] else fields["out_height"] * fields["out_width"]
+    positions = memories.topk if fields["ranked"] else fields["out_height"] * fields["out_width"]
+    tokens = fields["destination"] == Destination.TOKENS
+    values = fields["integer"] and not fields["direct"]
     for tile in range(fields["tiles"]):
         base = fields["weight_base"] + tile * fields["weight_pitch"]
 
@@ -83,7 +96,7 @@ def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[l
             return memories.weights[base + row] >> 8 * lane & 255
 
         for position in range(positions):
-            rows = [(word(config, fields, memories, e), row) for e, row in window(fields, memories, position)]
+            rows = [(word(config, fields, memories, e), row) for e, row in window(fields, position)]
             groups, mask = range(fields["groups"]), (1 << config.steps) - 1
             entries += sum(w >> g * config.steps & mask != 0 for w, _ in rows for g in groups)
             results = []
@@ -94,25 +107,27 @@ def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[l
                 ]
                 header = [weight(n, lane) for n in range(6)]
                 bias = _signed(header[0] | header[1] << 8 | header[2] << 16, 24)
-                if fields["integer"]:
-                    results.append(integer(fields, sums, bias))
+                if values:
+                    value = integer(fields, sums, bias)
+                    results.append(int(f"{value & 255:08b}"[::-1], 2) if tokens else value)
                 else:
-                    results.append(
-                        hilif(fields, sums, bias, _signed(header[3] | header[4] << 8, 16), header[5])
-                    )
-            if fields["integer"]:
+                    theta = threshold(fields, _signed(header[3] | header[4] << 8, 16), memories.state)
+                    if fields["direct"]:
+                        sums = [recombined(fields, sums)] * fields["out_steps"]
+                    results.append(hilif(fields, sums, bias, theta, header[5]))
+            if values and not tokens:
                 items.append({"position": position, "tile": tile, "values": results})
                 continue
             first = position * fields["out_pitch"] + tile * config.lanes
-            for g in groups:
+            for g in range(fields["out_groups"]):
                 items.append(
                     {
-                        "line": fields["out_base"] + first // config.line * fields["groups"] + g,
+                        "line": fields["out_base"] + first // config.line * fields["out_groups"] + g,
                         "segment": first // config.lanes % config.segments,
                         "position": position,
                         "tile": tile,
                         "first_tile": int(tile == 0),
-                        "last_group": int(g == fields["groups"] - 1),
+                        "last_group": int(g == fields["out_groups"] - 1),
                         "words": [w >> g * config.steps & mask for w in results],
                     }
                 )

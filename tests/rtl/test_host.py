@@ -82,10 +82,7 @@ def load(config: CoreConfig, target: LoadTarget, row: int, words: list[int]) -> 
             await axi_write(ctx, dut, Register.LOAD_DATA, word)
         await ctx.tick().repeat(3)
 
-    port = {LoadTarget.PROGRAM: dut.program, LoadTarget.WEIGHTS: dut.weights, LoadTarget.TABLES: dut.tables}[
-        target
-    ]
-    return simulate(dut, bench, port)
+    return simulate(dut, bench, getattr(dut, target.name.lower()))
 
 
 def test_program_words_go_where_they_belong() -> None:
@@ -100,8 +97,39 @@ def test_weight_rows_are_assembled_from_words() -> None:
     assert load(CONFIG, LoadTarget.WEIGHTS, 0, [0xDEADBEEF]) == [(0, 0xDEADBEEF)]
 
 
-def test_table_rows_hold_four_entries() -> None:
-    assert load(CONFIG, LoadTarget.TABLES, 1, [0x00020001, 0x00040003]) == [(1, 0x0004000300020001)]
+def test_table_rows_are_assembled_from_words() -> None:
+    assert load(CONFIG, LoadTarget.SCORES, 1, [1, 2, 3, 4]) == [(1, 1 | 2 << 32 | 3 << 64 | 4 << 96)]
+    assert load(CONFIG, LoadTarget.FACTORS, 200, [0xDEADBEEF, 7]) == [(200, 0xDEADBEEF), (201, 7)]
+    assert load(CONFIG, LoadTarget.MLP, 22, [1, 2, 3, 4]) == [(22, 1 | 2 << 32), (23, 3 | 4 << 32)]
+
+
+def test_the_feedback_state_can_be_read_written_and_reset() -> None:
+    dut = HostPort(CONFIG)
+    events: list[tuple[str, int]] = []
+
+    async def watch(ctx):
+        while True:
+            *_, load_state, value, reset = await ctx.tick().sample(
+                dut.load_state, dut.state_value, dut.reset_state
+            )
+            if load_state:
+                events.append(("load", value))
+            if reset:
+                events.append(("reset", 0))
+
+    async def bench(ctx):
+        ctx.set(dut.state, -300)
+        assert await axi_read(ctx, dut, Register.STATE) == (1 << 32) - 300
+        await axi_write(ctx, dut, Register.STATE, (1 << 32) - 77)
+        await axi_write(ctx, dut, Register.CONTROL, 4)
+        await ctx.tick().repeat(3)
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(bench)
+    sim.add_testbench(watch, background=True)
+    sim.run()
+    assert events == [("load", -77), ("reset", 0)]
 
 
 def test_input_lines_are_refused_while_busy_and_rewind_after() -> None:

@@ -16,7 +16,7 @@ def modelled(config: CoreConfig, case: Case) -> tuple[int, int]:
     fields, memories = case.fields, case.memories
     entries = range(fields["in_height"] * fields["row_pitch"])
     words = np.array([word(config, fields, memories, e) for e in entries])
-    return layer_cycles(config, fields, words, memories.tokens, len(memories.tokens))
+    return layer_cycles(config, fields, words, memories.topk)
 
 
 def check(config: CoreConfig, cases: list[Case], stall: float) -> None:
@@ -46,9 +46,10 @@ def test_many_layers(name: str) -> None:
 
 def test_random_layers_reach_every_mode() -> None:
     fields = [random_case(config, seed).fields for config in CONFIGS.values() for seed in range(6)]
-    for name in ("integer", "signed", "soft", "gather"):
+    for name in ("integer", "signed", "soft", "ranked", "direct"):
         assert {f[name] for f in fields} == {0, 1}
     assert {f["groups"] for f in fields} >= {1, 2, 3}
+    assert {f["destination"] for f in fields} == set(range(6))
     assert {f["pad"] for f in fields} >= {0, 1, 2}
     assert {f["y_step"] for f in fields} >= {1, 2, 3}
 
@@ -72,6 +73,8 @@ def test_reference_is_a_convolution() -> None:
             kernel_height=kernel,
             steps=4,
             groups=1,
+            out_steps=4,
+            out_groups=1,
             in_height=height,
             row_pitch=width * channels,
             out_height=height,
@@ -93,7 +96,7 @@ def test_reference_is_a_convolution() -> None:
         v = v + ((x[t] - v) * 255 >> 8)
         expected |= (v >= 1) << t
         v[v >= 1] = 0
-    items, _ = run_layer(config, fields, Memories(memory, weights, []))
+    items, _ = run_layer(config, fields, Memories(memory, weights))
     assert [item["words"] for item in items] == expected.transpose(1, 2, 0).reshape(-1, 4).tolist()
 
 
@@ -108,7 +111,7 @@ ALTERED = {
 @pytest.fixture(scope="module")
 def simulated() -> tuple[list[Case], list[list[dict]]]:
     config = CONFIGS["square"]
-    cases = [random_case(config, seed, kind="conv") for seed in range(6)]
+    cases = [random_case(config, seed, kind="conv") for seed in range(12)]
     return cases, [run.items for run in Bench(config).run(cases)]
 
 
@@ -122,13 +125,16 @@ def test_other_arithmetic_is_noticed(name: str, simulated: tuple[list[Case], lis
     assert [altered["run_layer"](CONFIGS["square"], case.fields, case.memories)[0] for case in cases] != items
 
 
-def test_other_weight_and_token_are_noticed() -> None:
+@pytest.mark.parametrize("kind", ["ranked", "hidden", "direct"])
+def test_other_weight_is_noticed(kind: str) -> None:
     config = CONFIGS["square"]
-    case = random_case(config, 1, kind="gather")
-    other = copy.deepcopy(case)
-    other.memories.weights[case.fields["weight_base"]] ^= 1 << 6
-    first, second = Bench(config).run([case, other])
-    assert first.items != second.items
+    cases = [random_case(config, seed, kind=kind) for seed in range(4)]
+    others = copy.deepcopy(cases)
+    for case in others:
+        for row in range(2):
+            case.memories.weights[case.fields["weight_base"] + row] ^= 0x40404040
+    runs = Bench(config).run([*cases, *others])
+    assert [run.items for run in runs[:4]] != [run.items for run in runs[4:]]
 
 
 def test_full_rate() -> None:
@@ -141,11 +147,13 @@ def test_full_rate() -> None:
         "run": 12,
         "x_step": 4,
         "y_step": 1,
+        "out_steps": 4,
+        "out_groups": 1,
         "tiles": 1,
         "out_pitch": 4,
         "weight_pitch": 42,
     }
-    case = Case(fields, Memories([(1 << 16) - 1] * 36, [0] * 42, []))
+    case = Case(fields, Memories([(1 << 16) - 1] * 36, [0] * 42))
     (run,) = Bench(config).run([case])
     assert run.entries == 4 * 4 * 36
-    assert run.cycles == run.entries + 12 - 1 + 5 + 3 * 4 + 8
+    assert run.cycles == run.entries + 11 - 1 + 5 + 3 * 4 + 8

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sparta_hw.config import NAMED_CONFIGS, CoreConfig
 from sparta_rtl import pool
 from sparta_rtl.pool import PoolUnit, pool_depth
-from sparta_sim.cycles.select import pool_cycles
+from sparta_sim.cycles.tokens import pool_cycles
 
 IntArray = NDArray[np.int64]
 Items = list[tuple[int, int]]

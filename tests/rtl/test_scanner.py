@@ -21,7 +21,7 @@ class ScanBench:
         self.top.submodules.rows = self.rows = WindowRows(config)
         self.top.submodules.scanner = self.scanner = LineScanner(config)
         connect(self.top, self.rows.o, self.scanner.i)
-        for name, port in (("spikes", self.scanner.spikes), ("tokens", self.rows.tokens)):
+        for name, port in (("spikes", self.scanner.spikes),):
             init = getattr(case.memories, name)
             cells = memory.Memory(shape=unsigned(len(port.data)), depth=1 << len(port.addr), init=init)
             self.top.submodules[name] = cells
@@ -37,7 +37,7 @@ class ScanBench:
             fields = {name: int(value) for name, value in self.case.fields.items()}
             ctx.set(self.rows.layer, fields)
             ctx.set(self.scanner.layer, fields)
-            ctx.set(self.rows.topk, len(self.case.memories.tokens))
+            ctx.set(self.rows.topk, self.case.memories.topk)
             ctx.set(self.rows.first_weight, fields["weight_base"] + 6)
             ctx.set(self.rows.start, 1)
             cycle = 0
@@ -74,13 +74,11 @@ def scanned(config: CoreConfig, lines: list[dict]) -> list[list[tuple[int, int]]
 
 def expected(config: CoreConfig, case: Case) -> list[list[tuple[int, int]]]:
     fields, memories, mask = case.fields, case.memories, (1 << config.steps) - 1
-    positions = len(memories.tokens) if fields["gather"] else fields["out_height"] * fields["out_width"]
+    positions = memories.topk if fields["ranked"] else fields["out_height"] * fields["out_width"]
     first = fields["weight_base"] + 6
     groups = []
     for position in range(positions):
-        entries = [
-            (word(config, fields, memories, e), first + row) for e, row in window(fields, memories, position)
-        ]
+        entries = [(word(config, fields, memories, e), first + row) for e, row in window(fields, position)]
         for g in range(fields["groups"]):
             bits = [(row, w >> g * config.steps & mask) for w, row in entries]
             groups.append([(row, b) for row, b in bits if b])
@@ -106,15 +104,15 @@ def vector_case(entries: int, spikes: list[int]) -> Case:
 
 
 def test_silent_lines_take_one_cycle_each() -> None:
-    """Row at 7, first read at 8, queued three cycles later: the last of 50 lines is there at 8 + 49 + 3."""
+    """Row at 6, first read at 7, queued three cycles later: the last of 50 lines is there at 7 + 49 + 3."""
     lines, times = ScanBench(CONFIGS["square"], vector_case(200, [0] * 50)).run()
     assert [line["mask"] for line in lines] == [0]
-    assert times == [60]
+    assert times == [59]
 
 
 def test_active_lines_take_one_cycle_each() -> None:
     _, times = ScanBench(CONFIGS["square"], vector_case(200, [1] * 50)).run()
-    assert times == list(range(11, 61))
+    assert times == list(range(10, 60))
 
 
 def test_missing_entry_is_noticed() -> None:

@@ -1,124 +1,229 @@
 import numpy as np
 import pytest
+from amaranth.back import verilog
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from sparta_hw.config import CoreConfig
+from sparta_hw.config import NAMED_CONFIGS, CoreConfig
+from sparta_hw.descriptor import Op
 from sparta_rtl import score
 from sparta_rtl.cues import cue_sums_layout
+from sparta_rtl.layouts import descriptor_layout, record_layout
 from sparta_rtl.score import ScoreUnit
+from sparta_sim.cycles.selection import score_cycles
+from tests.rtl.rank_reference import grid_edges
 
 IntArray = NDArray[np.int64]
 
 
-def core(max_steps: int, max_features: int = 64, max_tokens: int = 16) -> CoreConfig:
+def core(max_steps: int, scales: int = 3, max_tokens: int = 16) -> CoreConfig:
     return CoreConfig(
-        name="test",
-        max_steps=max_steps,
-        max_features=max_features,
-        max_tokens=max_tokens,
-        max_topk=max_tokens,
+        name="test", max_steps=max_steps, scales=scales, max_tokens=max_tokens, max_topk=max_tokens
     )
 
 
-def random_sums(tokens: int, channels: int, steps: int, seed: int) -> IntArray:
-    """F, A, G, U, R (N, 5) that some spikes can have: token 0 is silent, token 1 always spikes."""
-    rng = np.random.default_rng(seed)
-    first = rng.integers(0, channels * steps + 1, tokens)
-    gaps = rng.integers(0, channels * (steps - 1) + 1, tokens) >> rng.integers(0, 8, tokens)
+def random_sums(rng: np.random.Generator, positions: int, channels: int, steps: int) -> IntArray:
+    """F, A, G, U, R (positions, 5) that some spikes can have: position 0 is silent, 1 always spikes."""
+    first = rng.integers(0, channels * steps + 1, positions)
+    gaps = rng.integers(0, channels * (steps - 1) + 1, positions) >> rng.integers(0, 8, positions)
     span = rng.integers(gaps, gaps * max(steps - 1, 1) + 1)
     burst = rng.integers(0, gaps + 1)
-    rate = gaps + rng.integers(0, channels + 1, tokens)
+    rate = gaps + rng.integers(0, channels + 1, positions)
     sums = np.stack([first, np.minimum(span, channels * (steps - 1)), gaps, burst, rate], axis=1)
     most = channels * (steps - 1)
     extremes = [[channels * steps, 0, 0, 0, 0], [0, most, most, most, channels * steps]]
-    sums[:2] = extremes[: min(tokens, 2)]
+    sums[:2] = extremes[: min(positions, 2)]
     return sums
 
 
-def random_tables(config: CoreConfig, seed: int) -> IntArray:
-    """Four tables (4, silent_cue + 1) of s11 whose sums fit s12."""
-    return np.random.default_rng(seed).integers(-512, 512, (4, config.silent_cue + 1))
+class Case:
+    """A grid, cue sums of its scales somewhere in the cue memory, and score tables."""
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        grid: tuple[int, int],
+        channels: tuple[int, ...],
+        steps: int,
+        cell: tuple[int, int] | None = None,
+        seed: int = 0,
+        high: int = 1024,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self.config, self.grid, self.channels, self.cell = config, grid, channels, cell
+        height, width = grid
+        self.sums, base = [], 0
+        self.fields = {
+            "tokens": height * width,
+            "width": width,
+            "steps": steps,
+            "scales": len(channels),
+            "pooled": int(cell is not None),
+        }
+        if cell:
+            self.fields |= {
+                "cell_height": cell[0],
+                "cell_width": cell[1],
+                "cell_columns": width // cell[1],
+            }
+        for scale, count in enumerate(channels):
+            pooled = cell is not None and scale == len(channels) - 1
+            positions = self.cells().max() + 1 if pooled else height * width
+            self.sums.append(random_sums(rng, positions, count, steps))
+            self.fields |= {f"channels{scale}": count, f"cue_base{scale}": base}
+            base += positions
+        self.tables = rng.integers(-high, high, (len(channels), 2, 4, config.silent_cue + 1))
+
+    def cells(self) -> IntArray:
+        """Cell of each grid token; without cells the token itself."""
+        height, width = self.grid
+        if self.cell is None:
+            return np.arange(height * width)
+        rows, columns = np.divmod(np.arange(height * width), width)
+        return rows // self.cell[0] * (width // self.cell[1]) + columns // self.cell[1]
+
+    def memory(self) -> list[int]:
+        """Rows of the cue memory."""
+        layout = cue_sums_layout(self.config)
+        rows = [dict(zip(layout.members, row.tolist(), strict=True)) for sums in self.sums for row in sums]
+        return [layout.const(row).as_bits() for row in rows]
+
+    def table_rows(self) -> list[int]:
+        """What the host writes: two sign-extended halves an entry, four entries a row."""
+        rows = self.tables.astype("<i2").transpose(0, 3, 2, 1)
+        return [
+            int.from_bytes(np.ascontiguousarray(row).tobytes(), "little") for scale in rows for row in scale
+        ]
+
+    def records(self) -> list[dict[str, int]]:
+        """Records as ARCHITECTURE.md defines them."""
+        msp = temporal = first = interval = rate = np.zeros(self.fields["tokens"], np.int64)
+        for scale, sums in enumerate(self.sums):
+            pooled = self.cell is not None and scale == len(self.sums) - 1
+            total, span, gaps, burst, count = sums.T << 3
+            silent = self.fields["steps"] << 3
+            intervals = np.where(gaps > 0, span // np.maximum(gaps >> 3, 1), silent)
+            channels = self.channels[scale]
+            cues = np.stack([total // channels, intervals, burst // channels, count // channels])
+            if pooled:
+                cues = cues[:, self.cells()]
+            entries = self.tables[scale][:, np.arange(4)[:, None], cues].sum(axis=1)
+            msp, temporal = msp + entries[0], temporal + entries[1]
+            first, interval, rate = first + cues[0], interval + cues[1], rate + cues[3]
+        columns = {
+            "msp": np.clip(msp, -2048, 2047),
+            "temporal": np.clip(temporal, -2048, 2047),
+            "first": first,
+            "interval": interval,
+            "rate": rate,
+            "cell": self.cells(),
+        }
+        return [
+            {name: int(column[p]) for name, column in columns.items()} | grid_edges(p, *self.grid)
+            for p in range(self.fields["tokens"])
+        ]
 
 
-def reference(tables: IntArray, sums: IntArray, channels: int, steps: int) -> IntArray:
-    """Scores (N,) as ARCHITECTURE.md defines them."""
-    total, span, gaps, burst, rate = sums.T << 3
-    interval = np.where(gaps > 0, span // np.maximum(gaps >> 3, 1), steps << 3)
-    cues = (total // channels, interval, burst // channels, rate // channels)
-    return sum(table[cue] for table, cue in zip(tables, cues, strict=True))
+def run(cases: list[Case]) -> list[tuple[list[dict[str, int]], int]]:
+    """Records and cycles of each case."""
+    config = cases[0].config
+    dut, layout, results = ScoreUnit(config), record_layout(config), []
+    rows: list[int] = []
 
-
-async def load_tables(ctx, port, tables: IntArray) -> None:
-    """What the host does: entries sign-extended to 16 bits, lowest first."""
-    ctx.set(port.en, 1)
-    for row, entries in enumerate(tables.T):
-        ctx.set(port.addr, row)
-        ctx.set(port.data, int.from_bytes(entries.astype("<i2").tobytes(), "little"))
-        await ctx.tick()
-    ctx.set(port.en, 0)
-
-
-def run(
-    config: CoreConfig, sums: IntArray, channels: int, steps: int, tables: IntArray
-) -> tuple[IntArray, list[int]]:
-    """Scores in token order, and the cycles after ``start`` in which they came."""
-    dut, scores, cycles = ScoreUnit(config), [], []
-    layout = cue_sums_layout(config)
-
-    async def sums_memory(ctx):
+    async def memory(ctx):
         async for _, _, en, addr in ctx.tick().sample(dut.sums.en, dut.sums.addr):
             if en:
-                row = dict(zip(layout.members, sums[addr].tolist(), strict=True))
-                ctx.set(dut.sums.data, layout.const(row).as_value().value)
+                ctx.set(dut.sums.data, rows[addr])
+
+    def as_dict(record) -> dict[str, int]:
+        return {name: int(record[name]) for name in layout.members}
 
     async def bench(ctx):
-        await load_tables(ctx, dut.tables, tables)
-        ctx.set(dut.tokens, len(sums))
-        ctx.set(dut.channels, channels)
-        ctx.set(dut.steps, steps)
-        ctx.set(dut.start, 1)
-        for cycle in range(len(sums) * 20 + 20):
-            _, _, valid, token = await ctx.tick().sample(dut.o.valid, dut.o.payload)
-            ctx.set(dut.start, 0)
-            if valid:
-                assert token.token == len(scores)
-                assert token.last == (len(scores) == len(sums) - 1)
-                scores.append(token.value)
-                cycles.append(cycle)
+        for case in cases:
+            rows[:] = case.memory()
+            ctx.set(dut.tables.en, 1)
+            for address, row in enumerate(case.table_rows()):
+                ctx.set(dut.tables.addr, address)
+                ctx.set(dut.tables.data, row)
+                await ctx.tick()
+            ctx.set(dut.tables.en, 0)
+            ctx.set(dut.layer, descriptor_layout(Op.SCORE).const(case.fields))
+            ctx.set(dut.start, 1)
+            cycles, done, traced = 0, 0, []
+            while not done:
+                _, _, done, valid, token, record = await ctx.tick().sample(
+                    dut.done, dut.record_valid, dut.record_token, dut.record
+                )
+                ctx.set(dut.start, 0)
+                if valid:
+                    assert token == len(traced)
+                    traced.append(as_dict(record))
+                cycles += not done
+                assert cycles < 20_000, "the unit does not finish"
+            ctx.set(dut.records.en, 1)
+            for token, record in enumerate(traced):
+                ctx.set(dut.records.addr, token)
+                await ctx.tick()
+                assert as_dict(layout.from_bits(ctx.get(dut.records.data))) == record
+            ctx.set(dut.records.en, 0)
+            results.append((traced, cycles))
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
-    sim.add_testbench(sums_memory, background=True)
+    sim.add_testbench(memory, background=True)
     sim.add_testbench(bench)
     sim.run()
-    return np.array(scores), cycles
+    return results
+
+
+def check(cases: list[Case]) -> None:
+    for case, (records, cycles) in zip(cases, run(cases), strict=True):
+        assert records == case.records()
+        assert cycles == score_cycles(case.config, case.fields)
 
 
 @pytest.mark.parametrize(
-    ("max_steps", "steps", "channels", "tokens"),
-    [(8, 8, 64, 16), (8, 5, 7, 16), (1, 1, 3, 5), (32, 32, 64, 12), (16, 1, 1, 2), (8, 8, 64, 1)],
+    ("max_steps", "steps", "channels"), [(8, 8, 64), (8, 5, 7), (1, 1, 3), (32, 32, 64), (16, 1, 1)]
 )
-def test_scores_and_cycles(max_steps: int, steps: int, channels: int, tokens: int) -> None:
+def test_one_scale(max_steps: int, steps: int, channels: int) -> None:
+    config = core(max_steps, scales=1)
+    grids = [(4, 4), (1, 16), (16, 1), (1, 1), (2, 3)]
+    check([Case(config, grid, (channels,), steps, seed=n, high=500) for n, grid in enumerate(grids)])
+
+
+@pytest.mark.parametrize("max_steps", [1, 2, 8, 32])
+def test_three_scales_with_cells(max_steps: int) -> None:
     config = core(max_steps)
-    sums, tables = random_sums(tokens, channels, steps, seed=steps), random_tables(config, seed=channels)
-    scores, cycles = run(config, sums, channels, steps, tables)
-    np.testing.assert_array_equal(scores, reference(tables, sums, channels, steps))
-    period = (max_steps << 3).bit_length() + 1
-    assert cycles == [(token + 1) * period + 5 for token in range(tokens)]
+    grids = [((4, 4), (2, 2)), ((2, 6), (1, 2)), ((6, 2), (3, 2)), ((4, 4), (4, 4)), ((1, 1), (1, 1))]
+    cases = [Case(config, grid, (8, 3, 64), max_steps, cell, seed=n) for n, (grid, cell) in enumerate(grids)]
+    check([*cases, Case(config, (3, 5), (4, 16), max_steps), Case(config, (2, 2), (4, 1, 1), max_steps)])
 
 
-def test_extreme_scores() -> None:
-    config = core(8)
-    sums = random_sums(4, 16, 8, seed=0)
-    for value in (511, -512):
-        scores, _ = run(config, sums, 16, 8, np.full((4, config.silent_cue + 1), value))
-        assert set(scores.tolist()) == {4 * value}
+def test_largest_grid_and_cue_memory() -> None:
+    check([Case(core(1, max_tokens=1024), (16, 64), (4, 4, 4), 1, (1, 1))])
+
+
+def test_scores_saturate_at_both_ends() -> None:
+    case = Case(core(8), (2, 2), (4, 4, 4), 8)
+    case.tables[:, 0], case.tables[:, 1] = 1023, -1024
+    check([case])
+    assert {record["msp"] for record in case.records()} == {2047}
+    assert {record["temporal"] for record in case.records()} == {-2048}
 
 
 def test_tables_in_the_wrong_order_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(score, "CUES", ("interval", "first", "burst", "rate"))
-    config = core(8)
-    sums, tables = random_sums(8, 16, 8, seed=0), random_tables(config, seed=0)
-    scores, _ = run(config, sums, 16, 8, tables)
-    assert (scores != reference(tables, sums, 16, 8)).any()
+    with pytest.raises(AssertionError):
+        check([Case(core(8), (4, 4), (16,), 8)])
+
+
+def test_a_scale_in_the_wrong_place_is_caught() -> None:
+    case = Case(core(8), (4, 4), (16, 16), 8)
+    expected = case.records()
+    case.fields["cue_base1"] = 0
+    assert run([case])[0][0] != expected
+
+
+@pytest.mark.parametrize("name", NAMED_CONFIGS)
+def test_converts_to_verilog(name: str) -> None:
+    assert "module top" in verilog.convert(ScoreUnit(NAMED_CONFIGS[name]))

@@ -1,6 +1,5 @@
-"""The sequencer starts units in program order, counts their cycles, and limits K."""
+"""The sequencer starts units in program order, and counts their cycles."""
 
-import pytest
 from amaranth.sim import Simulator
 
 from sparta_hw.config import NAMED_CONFIGS
@@ -10,11 +9,11 @@ from sparta_rtl.sequencer import FETCH_CYCLES, UNIT_OPS, Sequencer
 CONFIG = NAMED_CONFIGS["tiny"]
 
 
-def run_sequencer(program: list[int], unit_cycles: list[int], topk_request: int, hold: int = 0) -> dict:
-    """Started ops in order, counters, total cycles and K, with each unit answering after its cycles."""
+def run_sequencer(program: list[int], unit_cycles: list[int], hold: int = 0) -> dict:
+    """Started ops in order, counters and total cycles, with each unit answering after its cycles."""
     dut = Sequencer(CONFIG)
     words = [descriptor >> 32 * n & 0xFFFFFFFF for descriptor in program for n in range(DESCRIPTOR_WORDS)]
-    seen: dict = {"starts": [], "counters": {}, "topk": None}
+    seen: dict = {"starts": [], "counters": {}}
 
     async def memory(ctx):
         address = 0
@@ -44,15 +43,13 @@ def run_sequencer(program: list[int], unit_cycles: list[int], topk_request: int,
             ctx.set(dut.dones, 0)
 
     async def host(ctx):
-        ctx.set(dut.topk_request, topk_request)
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
         while not ctx.get(dut.done):
             await ctx.tick()
         await ctx.tick()
-        seen["cycles"], seen["topk"] = ctx.get(dut.cycles), ctx.get(dut.topk)
-        seen["clamped"], seen["busy"] = ctx.get(dut.topk_clamped), ctx.get(dut.busy)
+        seen["cycles"], seen["busy"] = ctx.get(dut.cycles), ctx.get(dut.busy)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
@@ -64,30 +61,20 @@ def run_sequencer(program: list[int], unit_cycles: list[int], topk_request: int,
 
 
 def make_program() -> list[int]:
-    ops = [Op.LAYER, Op.SELECT, Op.GATE, Op.ATTEND, Op.POOL]
-    return [encode(op, "test", **({"tokens": 9} if op is Op.SELECT else {})) for op in ops] + [
-        encode(Op.END, "test")
-    ]
+    return [encode(op, "test") for op in (*UNIT_OPS, Op.END)]
 
 
 def test_units_run_in_program_order_and_are_counted() -> None:
-    cycles = [5, 1, 30, 2, 7]
-    seen = run_sequencer(make_program(), cycles, topk_request=4)
-    assert seen["starts"] == [Op.LAYER, Op.SELECT, Op.GATE, Op.ATTEND, Op.POOL]
-    assert [seen["counters"][n] for n in range(5)] == cycles
+    cycles = [5, 1, 30, 2, 7, 3, 4, 6]
+    seen = run_sequencer(make_program(), cycles)
+    assert seen["starts"] == list(UNIT_OPS)
+    assert [seen["counters"][n] for n in range(len(cycles))] == cycles
     assert seen["cycles"] == sum(cycles) + (len(cycles) + 1) * FETCH_CYCLES
     assert not seen["busy"]
 
 
 def test_a_background_unit_postpones_the_next_start() -> None:
-    wait = 2 * FETCH_CYCLES
-    seen = run_sequencer(make_program(), [3] * 5, topk_request=4, hold=wait)
-    assert seen["cycles"] == 5 * 3 + 6 * FETCH_CYCLES + 4 * (wait + 1 - FETCH_CYCLES)
-
-
-@pytest.mark.parametrize(
-    ("request_k", "expected", "clamped"), [(0, 1, 1), (1, 1, 0), (9, 9, 0), (10, 9, 1), (999, 9, 1)]
-)
-def test_k_is_limited_to_the_tokens(request_k: int, expected: int, clamped: int) -> None:
-    seen = run_sequencer(make_program(), [3] * 5, topk_request=request_k)
-    assert (seen["topk"], seen["clamped"]) == (expected, clamped)
+    units, wait = len(UNIT_OPS), 2 * FETCH_CYCLES
+    seen = run_sequencer(make_program(), [3] * units, hold=wait)
+    waited = (units - 1) * (wait + 1 - FETCH_CYCLES)
+    assert seen["cycles"] == units * 3 + (units + 1) * FETCH_CYCLES + waited

@@ -79,13 +79,8 @@ class Host:
         return value
 
     async def load(self, program: Program) -> None:
-        images = {
-            LoadTarget.PROGRAM: (program.descriptors, 512),
-            LoadTarget.WEIGHTS: (program.weight_rows(), program.config.lanes * program.config.weight_bits),
-            LoadTarget.TABLES: (program.table_rows(), 64),
-        }
-        for target, (rows, bits) in images.items():
-            await self.write(Register.LOAD_TARGET, target)
+        for name, (rows, bits) in program.images().items():
+            await self.write(Register.LOAD_TARGET, LoadTarget[name.upper()])
             await self.write(Register.LOAD_ROW, 0)
             for row in rows:
                 for word in range(-(-bits // 32)):

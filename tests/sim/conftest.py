@@ -32,7 +32,8 @@ class Case:
 
     def vectors(self, k: int) -> Vectors:
         labels = np.zeros(len(self.spikes), np.int64)
-        return Vectors(self.spikes.astype(np.uint8), labels, k, self.expected(k))
+        tensors = self.expected(k)
+        return Vectors(self.spikes.astype(np.uint8), labels, k, tensors.pop("k"), tensors)
 
     def sample(self, number: int, k: int | None = None) -> dict[str, NDArray[np.int64]]:
         tensors = self.expected(k) | {self.program.input_name: self.spikes}

@@ -4,6 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparta_hw.ir import (
+    CueScale,
+    FuseScores,
+    GateSource,
+    GatherTokens,
     Graph,
     Kind,
     Operation,
@@ -20,7 +24,7 @@ from sparta_hw.ir import (
 from sparta_hw.numerics import FixedPoint
 
 BIT, BYTE, CUE = FixedPoint(1, 0, False), FixedPoint(8, 3), FixedPoint(9, 3, False)
-SCORE = FixedPoint(12, 4)
+SCORE, SUM = FixedPoint(12, 4), FixedPoint(11, 3, False)
 
 
 def random_network(
@@ -57,40 +61,56 @@ def random_network(
         )  # fmt: skip
         value = output
     tokens, features = value.shape[2] * value.shape[3], value.shape[1]
-    cues = tuple(Value(name, (tokens,), CUE) for name in ("first", "interval", "burst", "rate"))
-    score, index = (
-        Value("score", (tokens,), SCORE),
-        Value("index", (default_k,), FixedPoint(8, 0, False), Kind.INDEX),
+    cues = (
+        Value("first.0", (tokens,), CUE),
+        Value("interval.0", (tokens,), CUE),
+        Value("burst.0", (tokens,), CUE),
+        Value("rate.0", (tokens,), CUE),
     )
+    msp, temporal = Value("msp", (tokens,), SCORE), Value("temporal", (tokens,), SCORE)
+    first, interval, rate = (Value(name, (tokens,), SUM) for name in ("first", "interval", "rate"))
+    score = Value("score", (tokens,), SCORE)
+    winners = Value("winners", (default_k,), FixedPoint(8, 0, False), Kind.INDEX)
     gated = Value("tokens", (tokens, features), FixedPoint(8, 4, False))
+    selected = Value("selected", (default_k, features), gated.type)
+    tables = ints(-120, 120, 2, 4, steps * 8 + 1)
     operations += [
         SpikeCues(node="cues", output=cues[0], input=value, outputs=cues),
-        TokenScore(node="score", output=score, inputs=cues, tables=ints(-120, 120, 4, steps * 8 + 1)),
-        TopKTokens(node="topk", output=index, input=score),
-        TokenGate(node="gate", output=gated, input=value, index=index, alpha=200, beta=31, shift=1),
-    ]
+        TokenScore(
+            node="records", output=msp, outputs=(msp, temporal, first, interval, rate),
+            scales=(CueScale(cues=cues, msp_tables=tables[0], temporal_tables=tables[1], cells=None),),
+        ),
+        FuseScores(node="score", output=score, spatial=None, msp=msp, temporal=temporal, group=None, mlp=None),
+        TopKTokens(node="topk", output=winners, input=score),
+        TokenGate(
+            node="gate", output=gated, sources=(GateSource(spikes=value, cells=None),), index=winners,
+            group=None, alpha=200, beta=31, msp=msp, timing=None, shift=1,
+            gain=Value("gain", (tokens,), FixedPoint(8, 6, False)),
+        ),
+        GatherTokens(node="gather", output=selected, tokens=gated, index=winners),
+    ]  # fmt: skip
     heads = []
     for name in ("query", "key", "value"):
-        heads.append(Value(name, (default_k, features), BYTE))
+        heads.append(Value(f"{name}.0", (default_k, features), BYTE))
         operations.append(
             Projection(
-                node=f"{name}_projection", output=heads[-1], input=gated, index=index,
+                node=f"{name}_projection", output=heads[-1], inputs=(selected,),
                 weight=ints(-90, 90, features, features), bias=ints(-900, 900, features), shift=8,
             )
         )  # fmt: skip
-    attention, pooled = Value("attention", (default_k, features), BYTE), Value("pooled", (features,), BYTE)
+    attention, pooled = Value("attention.0", (default_k, features), BYTE), Value("pooled", (features,), BYTE)
     logits = Value("logits", (classes,), FixedPoint(32, 10))
     operations += [
         SparseAttention(
-            node="attention", output=attention, query=heads[0], key=heads[1], value=heads[2], score=score,
-            index=index, shift=6,
+            node="attention", output=attention, query=heads[0], key=heads[1], value=heads[2], msp=msp,
+            temporal=temporal, index=winners, group=None, heads=1, shift=6, temperature=None,
         ),
         TokenPool(
             node="pool", output=pooled, tokens=gated, attention=attention, token_shift=0, attention_shift=2,
             shift=4,
         ),
         Projection(
-            node="classifier", output=logits, input=pooled, index=None,
+            node="classifier", output=logits, inputs=(pooled,),
             weight=ints(-120, 120, classes, features), bias=ints(-500, 500, classes), shift=0,
         ),
     ]  # fmt: skip

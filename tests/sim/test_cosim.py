@@ -43,9 +43,8 @@ def test_every_layer_agrees(case, simulation, k: int) -> None:
     assert result.samples == len(case.spikes)
     assert np.array_equal(result.logits, expected["logits"])
     assert result.compared == {name: expected[name].size for name in result.compared}
-    assert {"stem.0", "stem.1", "score", "index", "tokens", "query", "attention", "pooled"} < set(
-        result.compared
-    )
+    names = {"stem.0", "stem.1", "msp", "temporal", "first", "interval", "rate", "score", "winners", "tokens"}
+    assert names | {"selected", "query.0", "attention.0", "pooled"} < set(result.compared)
 
 
 @pytest.mark.slow
@@ -53,7 +52,7 @@ def test_every_layer_agrees(case, simulation, k: int) -> None:
 def test_cycles_and_entries_are_predicted_exactly(case, simulation, k: int) -> None:
     result = run_cosim(case.program, case.spikes, case.expected(k), k, simulation=simulation)
     for sample in range(len(case.spikes)):
-        predicted = predict(case.program, case.sample(sample, k), k)
+        predicted = predict(case.program, case.sample(sample, k), k, k)
         assert predicted.layer_cycles == tuple(result.layer_cycles[sample])
         assert predicted.layer_entries == tuple(result.layer_entries[sample])
         assert predicted.cycles == result.cycles[sample]
@@ -104,7 +103,7 @@ def test_one_flipped_weight_bit_is_found_where_it_acts(case) -> None:
     result = flipped(case, 204 + 6 + 3, 1, 7)
     with pytest.raises(
         MismatchError,
-        match=r"sample 0, layer query \(node 'query_projection'\), index \(0, 1\), step -:"
+        match=r"sample 0, layer query\.0 \(node 'query_projection'\), index \(0, 1\), step -:"
         r" expected -?\d+, actual -?\d+;",
     ):
         result.check()
@@ -124,7 +123,8 @@ def test_one_flipped_threshold_bit_is_found_with_its_step(case) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["stem.1", "score", "index", "tokens", "value", "attention", "pooled", "logits"]
+    "name",
+    ["stem.1", "msp", "rate", "score", "winners", "tokens", "value.0", "attention.0", "pooled", "logits"],
 )
 def test_one_wrong_expectation_in_any_tensor_is_found(case, simulation, name: str) -> None:
     expected = case.expected()
@@ -140,7 +140,8 @@ def test_one_wrong_expectation_in_any_tensor_is_found(case, simulation, name: st
 @pytest.mark.slow
 def test_a_layer_that_never_ran_is_a_mismatch(case) -> None:
     descriptors = list(case.program.descriptors)
-    descriptors[8] = descriptors[7]  # attention again instead of the pool
+    pool = case.program.nodes.index("pool")
+    descriptors[pool] = descriptors[pool - 1]  # attention again instead of the pool
     broken = replace(case.program, descriptors=tuple(descriptors))
     with ProgramSimulation(broken) as simulation:
         result = run_cosim(case.program, case.spikes, case.expected(), simulation=simulation)
@@ -229,8 +230,8 @@ def test_a_wrong_cycle_model_is_found(case, simulation, monkeypatch: pytest.Monk
 def test_loading_goes_through_the_registers(case) -> None:
     """Tables loaded with another content change the score, and nothing before it."""
     with ProgramSimulation(case.program) as simulation:
-        simulation.load(LoadTarget.TABLES, np.zeros(2 * 49, np.uint32))
+        simulation.load(LoadTarget.SCORES, np.zeros(4 * 49, np.uint32))
         result = run_cosim(case.program, case.spikes, case.expected(), simulation=simulation)
     assert result.first is not None
-    assert result.first.tensor == "score"
+    assert result.first.tensor == "msp"
     assert result.first.actual == 0

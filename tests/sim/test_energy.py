@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sparta_hw.descriptor import Op, decode
-from sparta_sim.cycles.model import entry_words, predict
+from sparta_sim.cycles.model import entry_words, layer_words, predict
 from sparta_sim.energy import Block, Part, count_activity, estimate_energy
 from sparta_sim.energy.activity import layer_work
 from sparta_sim.energy.estimate import legacy_pj
@@ -45,17 +45,16 @@ def test_work_of_layers_by_hand(case) -> None:
     """Against plain loops over windows, and the cycle model's active entries."""
     k, config = 5, case.program.config
     tensors = case.sample(0)
-    predicted = predict(case.program, tensors, k)
-    for at, layout in layer_inputs(case.program).items():
+    predicted = predict(case.program, tensors, k, k)
+    for at, layouts in layer_inputs(case.program).items():
         fields = decode(case.program.descriptors[at])
-        words = entry_words(layout, tensors[layout.name], config)
-        work = layer_work(config, fields, words, tensors["index"], k)
+        work = layer_work(config, fields, layer_words(layouts, tensors, config), k)
         assert work.entries * fields["tiles"] == predicted.layer_entries[at]
     padded = np.pad(tensors["spikes"], ((0, 0), (0, 0), (1, 1), (1, 1)))
     windows = sum(int(padded[:, :, y : y + 8, x : x + 8].sum()) for y in range(3) for x in range(3))
     fields = decode(case.program.descriptors[0])
     words = entry_words(case.program.input, tensors["spikes"], config)
-    work = layer_work(config, fields, words, tensors["index"], k)
+    work = layer_work(config, fields, words, k)
     assert (work.positions, work.spike_bits) == (64, windows)
     # 8 entries a line: a window row of 2 or 3 pixels x 2 channels touches one or two lines, in 2 groups.
     inner = {x: 1 if (x - 1) * 2 // 8 == (x * 2 + 3) // 8 else 2 for x in range(1, 7)}
@@ -75,15 +74,15 @@ def test_energy_of_attention_by_hand(case) -> None:
     assert events["probability-value multiplications"].pj == pytest.approx(
         k * k * features * (0.2 + (13 * 8 - 64) * 2.9 / 960)
     )
-    # Rows of 4 x 8 bits, 16 tokens of 16 features: 64 rows = 256 bytes, 10 pJ x sqrt(256 / 8192) for 64 bits.
+    # Rows of 4 x 8 bits, 16 tokens of 32 features: 128 rows = 512 bytes, 10 pJ x sqrt(512 / 8192) for 64 bits.
     assert events["key and value rows read"].count == 2 * k * k * chunks
-    assert events["key and value rows read"].pj_each == pytest.approx(10 * (256 / 8192) ** 0.5 * 32 / 64)
+    assert events["key and value rows read"].pj_each == pytest.approx(10 * (512 / 8192) ** 0.5 * 32 / 64)
     assert {event.block for event in events.values()} == {Block.ATTENTION}
 
 
 def test_totals_add_up_in_every_division(case) -> None:
     samples = [case.sample(n) for n in range(3)]
-    estimate = estimate_energy(case.program, samples, 5)
+    estimate = estimate_energy(case.program, samples, [5] * 3)
     events = [event for tensors in samples for event in count_activity(case.program, tensors, 5)]
     total = sum(event.pj for event in events) / 3
     assert estimate.total_pj == pytest.approx(total)
@@ -100,8 +99,8 @@ def test_the_selector_counts_for_the_attention_block(case) -> None:
 
 
 def test_fewer_tokens_take_less_energy_in_the_attention_block_only(case) -> None:
-    dense = estimate_energy(case.program, [case.sample(0, 16)], 16)
-    sparse = estimate_energy(case.program, [case.sample(0, 4)], 4)
+    dense = estimate_energy(case.program, [case.sample(0, 16)], [16])
+    sparse = estimate_energy(case.program, [case.sample(0, 4)], [4])
     assert sparse.attention_pj < dense.attention_pj / 2
     assert sparse.blocks["stem"] == dense.blocks["stem"]
 

@@ -30,7 +30,7 @@ def spike_layout(
     groups = CONFIG.groups(steps)
     return TensorLayout(
         name="t", memory=Memory.SPIKES, shape=shape, kind=kind, type=type, pitch=pitch, steps=steps,
-        groups=groups, base=40, lines=-(-positions * pitch // CONFIG.line) * groups,
+        groups=groups, base=40, descriptors=(LAYER,), lines=-(-positions * pitch // CONFIG.line) * groups,
     )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ SIGNED = spike_layout((6, 7), Kind.INTEGERS, FixedPoint(8, 3), 8, 8)
 @pytest.mark.parametrize(("layout", "low", "high"), [(SPIKES, 0, 1), (TOKENS, 0, 255), (SIGNED, -128, 127)])
 def test_spike_memory_tensors_come_back(layout: TensorLayout, low: int, high: int) -> None:
     values = RNG.integers(low, high + 1, layout.shape)
-    traced = trace_tensor(trace(line_records(layout, values)), layout, LAYER, 1)
+    traced = trace_tensor(trace(line_records(layout, values)), layout, 1)
     assert np.array_equal(traced.values, values)
     assert traced.written.all()
     assert not traced.stray
@@ -60,7 +60,7 @@ def test_a_masked_write_touches_its_segment_only() -> None:
     records = line_records(SPIKES, values)
     blank = [record(Event.SPIKES, entry[3], mask=entry[5], data=0) for entry in records]
     mixed = [first if first[5] == 1 else second for first, second in zip(blank, records, strict=True)]
-    traced = trace_tensor(trace(mixed), SPIKES, LAYER, 1)
+    traced = trace_tensor(trace(mixed), SPIKES, 1)
     assert not traced.values[:, :4].any()
     assert np.array_equal(traced.values[:, 4], values[:, 4])
 
@@ -69,30 +69,36 @@ def test_what_was_not_written_is_not_written() -> None:
     values = RNG.integers(0, 2, SPIKES.shape)
     # Line 2 holds steps 0 to 2 of pixel (0, 1): its second half is channel 4.
     records = [entry for entry in line_records(SPIKES, values) if not (entry[3] == 42 and entry[5] == 2)]
-    written = trace_tensor(trace(records), SPIKES, LAYER, 1).written
+    written = trace_tensor(trace(records), SPIKES, 1).written
     assert np.argwhere(~written).tolist() == [[0, 4, 0, 1], [1, 4, 0, 1], [2, 4, 0, 1]]
 
 
 def test_an_integer_with_a_missing_plane_is_not_written() -> None:
     records = line_records(TOKENS, RNG.integers(0, 256, TOKENS.shape))
-    written = trace_tensor(trace(records[:-2]), TOKENS, LAYER, 1).written
+    written = trace_tensor(trace(records[:-2]), TOKENS, 1).written
     assert written[:5].all()
     assert not written[5].any()
 
 
 def test_other_descriptors_do_not_count() -> None:
     records = [record(Event.SPIKES, 40, mask=3, data=-1, layer=LAYER + 1)]
-    assert not trace_tensor(trace(records), SPIKES, LAYER, 1).written.any()
+    assert not trace_tensor(trace(records), SPIKES, 1).written.any()
 
 
 def test_a_write_outside_of_the_tensor_is_reported() -> None:
     records = [record(Event.SPIKES, 39, mask=1)]
-    assert trace_tensor(trace(records), SPIKES, LAYER, 1).stray == "line 39"
+    assert trace_tensor(trace(records), SPIKES, 1).stray == "line 39"
 
 
 def plain(memory: Memory, shape: tuple[int, ...], pitch: int = 1) -> TensorLayout:
     return TensorLayout(
-        name="t", memory=memory, shape=shape, kind=Kind.INTEGERS, type=FixedPoint(8, 0), pitch=pitch
+        name="t",
+        memory=memory,
+        shape=shape,
+        kind=Kind.INTEGERS,
+        type=FixedPoint(8, 0),
+        pitch=pitch,
+        descriptors=(LAYER,),
     )
 
 
@@ -103,28 +109,37 @@ def test_query_rows_come_back() -> None:
         record(Event.VALUES, row, Destination.KEY, data=int(lanes.view("<u4")[0]))
         for row, lanes in enumerate(padded)
     ]
-    traced = trace_tensor(trace(records), plain(Memory.KEY, (9, 6), pitch=8), LAYER, 3)
+    traced = trace_tensor(trace(records), plain(Memory.KEY, (9, 6), pitch=8), 3)
     assert np.array_equal(traced.values, values)
     assert traced.written.all()
-    wrong = trace_tensor(trace(records), plain(Memory.QUERY, (9, 6), pitch=8), LAYER, 3)
+    wrong = trace_tensor(trace(records), plain(Memory.QUERY, (9, 6), pitch=8), 3)
     assert wrong.stray == "destination 2, row 0"
     assert not wrong.written.any()
 
 
 def test_scores_are_signed_and_selections_ordered_by_rank() -> None:
-    scores = [record(Event.SCORE, token, data=value & 0xFFFF) for token, value in ((0, -7), (2, 300))]
-    traced = trace_tensor(trace(scores), plain(Memory.SCORE, (3,)), LAYER, 2)
+    scores = [
+        record(Event.SCORE, token, data=value & 0xFFFF | 5 << 16) for token, value in ((0, -7), (2, 300))
+    ]
+    traced = trace_tensor(trace(scores), plain(Memory.SCORE, (3,)), 2)
     assert traced.values.tolist() == [-7, 0, 300]
     assert traced.written.tolist() == [True, False, True]
+    assert trace_tensor(trace(scores), plain(Memory.SPATIAL, (3,)), 2).values.tolist() == [5, 0, 5]
     ranks = [record(Event.SELECT, rank, data=token) for rank, token in ((1, 9), (0, 4), (2, 5))]
-    traced = trace_tensor(trace(ranks), plain(Memory.SELECT, (9,)), LAYER, 2)
+    traced = trace_tensor(trace(ranks), plain(Memory.SELECT, (9,)), 2)
     assert traced.values.tolist() == [4, 9]
     assert traced.stray == "rank 2"
 
 
 def test_attention_features_beyond_the_tensor_are_padding() -> None:
     records = [record(Event.ATTENTION, 1, feature, data=(feature - 4) & 0xFF) for feature in range(8)]
-    traced = trace_tensor(trace(records), plain(Memory.ATTENTION, (9, 6), pitch=8), LAYER, 2)
+    traced = trace_tensor(trace(records), plain(Memory.ATTENTION, (9, 6), pitch=8), 2)
     assert traced.values[1].tolist() == [-4, -3, -2, -1, 0, 1]
     assert traced.written.tolist() == [[False] * 6, [True] * 6]
     assert not traced.stray
+
+
+def test_k_is_that_of_the_selection() -> None:
+    ranks = [record(Event.SELECT, rank, b=2, data=token) for rank, token in ((0, 4), (1, 9))]
+    assert trace_tensor(trace(ranks), plain(Memory.DYNAMIC_K, (1,)), 2).values.tolist() == [2]
+    assert not trace_tensor(trace([]), plain(Memory.DYNAMIC_K, (1,)), 2).written.any()

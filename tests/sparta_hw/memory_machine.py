@@ -1,164 +1,356 @@
 """A machine that knows only memories and descriptors: ARCHITECTURE.md, one entry at a time."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from math import isqrt
 
 import numpy as np
 
-from sparta_hw.descriptor import Destination, Op, decode
-from sparta_hw.interpreter import run
-from sparta_hw.interpreter.attention import attention
-from sparta_hw.interpreter.selection import spike_cues, top_k
-from sparta_hw.ir import Graph, SparseAttention
+from sparta_hw.descriptor import Destination, MlpSet, Op, RankBy, decode
+from sparta_hw.interpreter import run_stream
+from sparta_hw.ir import Graph, Kind
+from sparta_hw.numerics import EXP_TABLE, RECIPROCAL_TABLE
 from sparta_hw.program import Program
+from sparta_hw.tensor_layout import Memory, TensorLayout
 
 __all__ = ["Machine", "check"]
 
+_CUES = (Memory.FIRST, Memory.INTERVAL, Memory.RATE)
+
+
+def signed(value: np.ndarray, bits: int) -> np.ndarray:
+    """Two's complement numbers out of the lowest bits."""
+    half = 1 << bits - 1
+    return (np.asarray(value, np.int64) + half) % (1 << bits) - half
+
+
+def s12(value: np.ndarray) -> np.ndarray:
+    return np.clip(value, -2048, 2047)
+
 
 class Machine:
-    """Memories of one core, and what each descriptor does to them."""
+    """Memories of one core, and what each descriptor does to them.
 
-    def __init__(self, program: Program, graph: Graph) -> None:
+    ``found`` has every tensor of the program as it was when its last descriptor was done; rank-indexed ones have K
+    rows.
+    """
+
+    def __init__(self, program: Program) -> None:
         self.program, self.config = program, program.config
+        self.weights = signed(program.weights, 8)
+        bits = [[row >> 16 * n & 0x7FF for n in range(8)] for row in program.score_rows()]
+        self.tables = signed(np.array(bits), 11).reshape(len(program.score_tables), -1, 4, 2)
+        factors = np.array(program.factor_rows())
+        self.timing, self.sharpness = factors[:128] & 0xFF, factors[:128] >> 8 & 0xFF
+        self.k_table = factors >> 16
+        self.mlps = np.array([[row >> 8 * n & 0xFF for n in range(8)] for row in program.mlp_rows()])
+        self.state = 0
+
+    def run(self, sample: np.ndarray, request: int) -> None:
         self.memory = np.full((self.config.spike_lines, self.config.line, self.config.steps), -1)
-        self.operation = next(op for op in graph.operations if isinstance(op, SparseAttention))
-        self.integers: dict[str, np.ndarray] = {}
-
-    def load(self, words: np.ndarray) -> None:
-        bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little").reshape(-1, 32)
-        each = -(-self.config.line * self.config.steps // 32)
-        lines = bits.reshape(-1, each * 32)[:, : self.config.line * self.config.steps]
-        self.memory[: len(lines)] = lines.reshape(-1, self.config.line, self.config.steps)
-
-    def word(self, base: int, entry: int, groups: int) -> np.ndarray:
-        line = base + entry // self.config.line * groups
-        word = self.memory[line : line + groups, entry % self.config.line].reshape(-1)
-        assert word.min() >= 0, "reads an entry that nothing wrote"
-        return word
-
-    def write(self, base: int, entry: int, groups: int, word: np.ndarray) -> None:
-        padded = np.zeros(groups * self.config.steps, int)
-        padded[: len(word)] = word
-        line = base + entry // self.config.line * groups
-        self.memory[line : line + groups, entry % self.config.line] = padded.reshape(groups, -1)
-
-    def write_integer(self, base: int, entry: int, value: int) -> None:
-        planes = np.array([value >> 7 - plane & 1 for plane in range(8)])
-        self.write(base, entry, self.config.groups(8), planes)
-
-    def run(self, k: int) -> None:
-        self.k = k
-        for word in self.program.descriptors:
+        self._load(self.program.pack_input(sample))
+        self.request, self.k, self.magnitude = request, 0, 0
+        self.cues: dict[int, tuple[int, ...]] = {}
+        self.rows: dict[int, np.ndarray] = {}
+        self.by_memory: dict[Memory, np.ndarray] = {}
+        self.group: list[int] = []
+        self.gains = np.zeros(0, int)
+        self.pooled = np.full(4 * self.config.max_features, -1 << 40)
+        self.found: dict[str, np.ndarray] = {}
+        for index, word in enumerate(self.program.descriptors):
             d = decode(word)
-            op = d["op"]
-            if op is Op.END:
+            assert d["id"] == index
+            if d["op"] is Op.END:
                 return
-            getattr(self, op.name.lower())(d)
+            getattr(self, Op(d["op"]).name.lower())(d)
+            for place in self.program.tensors.values():
+                if place.descriptors and place.descriptors[-1] == index:
+                    self.found[place.name] = self._tensor(place, d)
         raise AssertionError("no END")
 
-    def windows(self, d: dict, position: int) -> Iterator[tuple[int, int]]:
+    # Memory of spikes.
+
+    def _load(self, words: np.ndarray) -> None:
+        bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little").reshape(-1, 32)
+        width = self.config.line * self.config.steps
+        lines = bits.reshape(-1, -(-width // 32) * 32)[:, :width]
+        self.memory[: len(lines)] = lines.reshape(-1, self.config.line, self.config.steps)
+
+    def _words(self, base: int, entries: np.ndarray, groups: int) -> np.ndarray:
+        """(entries, groups * S) bits."""
+        lines = base + entries // self.config.line * groups
+        bits = self.memory[lines[:, None] + np.arange(groups), (entries % self.config.line)[:, None]]
+        assert bits.size == 0 or bits.min() >= 0, "reads an entry that nothing wrote"
+        return bits.reshape(len(entries), groups * self.config.steps)
+
+    def _write(self, base: int, entries: np.ndarray, groups: int, words: np.ndarray) -> None:
+        """Words (entries, steps)."""
+        padded = np.zeros((len(entries), groups * self.config.steps), int)
+        padded[:, : words.shape[1]] = words
+        lines = base + entries // self.config.line * groups
+        place = (lines[:, None] + np.arange(groups), (entries % self.config.line)[:, None])
+        self.memory[place] = padded.reshape(len(entries), groups, -1)
+
+    def _write_integers(self, base: int, entries: np.ndarray, values: np.ndarray) -> None:
+        planes = values[:, None] >> np.arange(7, -1, -1) & 1
+        self._write(base, entries, self.config.groups(8), planes)
+
+    def _tensor(self, place: TensorLayout, d: dict) -> np.ndarray:
+        if place.memory is Memory.STATE:
+            return np.array([self.state])
+        if place.memory in (Memory.QUERY, Memory.KEY, Memory.VALUE):
+            number = Destination[place.memory.name]
+            return self.rows[number].reshape(self.k, -1)[:, : place.channels]
+        if place.memory is not Memory.SPIKES:
+            values = self.by_memory[place.memory]
+            return values[:, : place.channels] if len(place.shape) == 2 else values[: place.shape[0]]
+        ranked = d["op"] in (Op.GATHER, Op.ATTEND) or d.get("ranked", 0)
+        count = self.k if ranked else place.positions
+        entries = np.arange(count)[:, None] * place.pitch + np.arange(place.channels)
+        words = self._words(place.base, entries.reshape(-1), place.groups)[:, : place.steps]
+        if place.kind is Kind.SPIKES:
+            return words.reshape(count, place.channels, -1).transpose(2, 1, 0).reshape(place.shape)
+        return (words @ _plane_weights(place.steps, place.type.signed)).reshape(-1, *place.shape[1:])
+
+    # The neuron array.
+
+    def _windows(self, d: dict, position: int) -> Iterator[tuple[int, int]]:
         """Entry and weight row of everything a position sees."""
-        row, column = divmod(position, d["out_width"])
+        row, column = (0, position) if d["ranked"] else divmod(position, d["out_width"])
         for ky in range(d["kernel_height"]):
             y = row * d["y_step"] + ky - d["pad"]
-            if d["gather"]:
-                y = self.integers["index"][position]
             for i in range(d["run"]):
-                x = (0 if d["gather"] else column * d["x_step"]) - d["x_start"] + i
+                x = column * d["x_step"] - d["x_start"] + i
                 if 0 <= y < d["in_height"] and 0 <= x < d["row_pitch"]:
                     yield y * d["row_pitch"] + x, ky * d["run"] + i
 
     def layer(self, d: dict) -> None:
-        rows, lanes = self.program.weights.astype(np.int64), self.config.lanes
-        positions = self.k if d["gather"] else d["out_height"] * d["out_width"]
         results = []
-        for position in range(positions):
-            seen = [
-                (self.word(d["in_base"], e, d["groups"])[: d["steps"]], r)
-                for e, r in self.windows(d, position)
-            ]
-            outputs = []
-            for tile in range(d["tiles"]):
-                block = rows[d["weight_base"] + tile * d["weight_pitch"] :][: d["weight_pitch"]]
-                signed = (block + 128) % 256 - 128
-                acc = sum(np.outer(word, signed[6 + r]) for word, r in seen)
-                assert np.abs(acc).max() < 1 << self.config.acc_bits - 1
-                bias = (block[0] + (block[1] << 8) + (block[2] << 16) + (1 << 23)) % (1 << 24) - (1 << 23)
-                theta, leak = block[3] + (block[4] << 8), block[5]
-                outputs.append(
-                    self.integer(d, acc, bias) if d["integer"] else self.fire(d, acc, bias, theta, leak)
-                )
-            results.append(np.concatenate(outputs, axis=-1))
-            assert results[-1].shape[-1] == d["out_pitch"] == d["tiles"] * lanes
-            if d["destination"] == Destination.SPIKES:
-                for lane in range(d["out_pitch"]):
-                    entry = position * d["out_pitch"] + lane
-                    self.write(d["out_base"], entry, d["groups"], results[-1][:, lane])
-        if d["destination"] != Destination.SPIKES:
-            values = np.stack(results)
-            assert not values[:, d["outputs"] :].any(), "a lane without an output is not silent"
-            self.integers[Destination(d["destination"]).name.lower()] = values
-        elif d["cues"]:
-            self.spikes = np.stack(results)[:, :, : d["outputs"]]
-            assert not np.stack(results)[:, :, d["outputs"] :].any(), "a lane without an output is not silent"
+        blocks = self.weights[d["weight_base"] :][: d["tiles"] * d["weight_pitch"]]
+        tiles = blocks.reshape(d["tiles"], d["weight_pitch"], -1).transpose(1, 0, 2)
+        rows = tiles.reshape(d["weight_pitch"], -1)
+        byte = rows[:6] & 0xFF
+        bias = signed(byte[0] + (byte[1] << 8) + (byte[2] << 16), 24)
+        theta, leak = byte[3] + (byte[4] << 8), byte[5]
+        for position in range(self.k if d["ranked"] else d["out_height"] * d["out_width"]):
+            seen = np.array(list(self._windows(d, position)), int).reshape(-1, 2)
+            words = self._words(d["in_base"], seen[:, 0], d["groups"])[:, : d["steps"]]
+            acc = words.T @ rows[6 + seen[:, 1]]
+            assert np.abs(acc).max() < 1 << self.config.acc_bits - 1
+            if d["integer"]:
+                acc = (_plane_weights(d["steps"], d["signed"]) @ acc)[None]
+            x = acc + bias
+            assert np.abs(x).max() < 1 << self.config.sum_bits - 1
+            results.append(self._result(d, x, theta, leak))
+        self._store(d, results)
 
-    def integer(self, d: dict, acc: np.ndarray, bias: np.ndarray) -> np.ndarray:
-        weights = 2 ** np.arange(d["steps"])[::-1]
-        weights[0] *= -1 if d["signed"] else 1
-        total = weights @ acc + bias
-        return total if d["destination"] == Destination.LOGITS else np.clip(total >> d["shift"], -128, 127)
+    def _result(self, d: dict, x: np.ndarray, theta: np.ndarray, leak: np.ndarray) -> np.ndarray:
+        """Spikes (lanes, T) or numbers (lanes,)."""
+        if d["destination"] == Destination.SPIKES:
+            drive = np.clip(x >> d["shift"], -(1 << 15), (1 << 15) - 1)
+            drive = np.repeat(drive, d["out_steps"], axis=0) if d["direct"] else drive
+            assert len(drive) == d["out_steps"]
+            return self._fire(d, drive, theta, leak)
+        return x[0] if d["destination"] == Destination.LOGITS else np.clip(x[0] >> d["shift"], -128, 127)
 
-    def fire(
-        self, d: dict, acc: np.ndarray, bias: np.ndarray, theta: np.ndarray, leak: np.ndarray
-    ) -> np.ndarray:
-        v, spikes = np.full(len(bias), d["v_reset"]), []
-        for x in np.clip((acc + bias) >> d["shift"], -(1 << 15), (1 << 15) - 1):
+    def _fire(self, d: dict, drive: np.ndarray, theta: np.ndarray, leak: np.ndarray) -> np.ndarray:
+        offset = ((self.state >> 8) * d["feedback_gain"]) >> 8
+        offset = max(-d["feedback_limit"], min(d["feedback_limit"], offset))
+        theta = np.clip(theta + offset, 1, 32767)
+        v, spikes = np.full(len(theta), d["v_reset"]), []
+        for x in drive:
             v = v + ((x - v) * leak >> 8)
             spikes.append(v >= theta)
             v = np.where(spikes[-1], v - theta if d["soft"] else d["v_reset"], v)
-        return np.stack(spikes).astype(int)
+        return np.stack(spikes, axis=1).astype(int)
 
-    def select(self, d: dict) -> None:
-        assert self.spikes.shape == (d["tokens"], d["steps"], d["channels"])
-        cues = spike_cues(self.spikes.transpose(1, 2, 0)[None, ..., None])
-        scores = sum(table[cue] for table, cue in zip(self.program.tables, cues, strict=True))
-        self.integers["score"] = scores[0]
-        self.integers["index"] = top_k(scores, self.k)[0]
+    def _store(self, d: dict, results: list[np.ndarray]) -> None:
+        values = np.stack(results)
+        assert values.shape[1] == d["out_pitch"] == d["tiles"] * self.config.lanes
+        assert not values[:, d["outputs"] :].any(), "a lane without an output is not silent"
+        match d["destination"]:
+            case Destination.SPIKES:
+                entries = np.arange(values.shape[0] * values.shape[1])
+                self._write(d["out_base"], entries, d["out_groups"], values.reshape(len(entries), -1))
+            case Destination.TOKENS:
+                assert (d["out_steps"], d["out_groups"]) == (8, self.config.groups(8))
+                self._write_integers(d["out_base"], np.arange(values.size), values.reshape(-1))
+            case Destination.LOGITS:
+                self.by_memory[Memory.RESULTS] = values[0]
+            case _:
+                self.rows[d["destination"]] = values.reshape(-1, self.config.lanes)
+        if d["cues"]:
+            for position, words in enumerate(values[:, : d["outputs"]]):
+                self.cues[d["cue_base"] + position] = _sums(words)
+
+    # Records and rankings.
+
+    def score(self, d: dict) -> None:
+        totals, cells = [], []
+        for p in range(d["tokens"]):
+            row, column = divmod(p, d["width"])
+            cell = (
+                row // d["cell_height"] * d["cell_columns"] + column // d["cell_width"] if d["pooled"] else 0
+            )
+            total = np.zeros(5, int)
+            for s in range(d["scales"]):
+                q = cell if d["pooled"] and s == d["scales"] - 1 else p
+                first, span, gaps, pairs, count = self.cues[d[f"cue_base{s}"] + q]
+                mean = [(part << 3) // d[f"channels{s}"] for part in (first, pairs, count)]
+                interval = (span << 3) // gaps if gaps else d["steps"] << 3
+                cues = (mean[0], interval, mean[1], mean[2])
+                scores = sum(self.tables[s, cue, n] for n, cue in enumerate(cues))
+                total += np.array([*scores, cues[0], cues[1], cues[3]])
+            totals.append([*s12(total[:2]), *total[2:]])
+            cells.append(cell)
+        names = (Memory.MSP, Memory.TEMPORAL, *_CUES)
+        self.by_memory |= dict(zip(names, np.array(totals).T, strict=True))
+        self.cells = np.array(cells)
+
+    def _mlp(self, number: MlpSet, d: dict, x: list, prefix: str = "") -> np.ndarray:
+        units = self.mlps[8 * number : 8 * number + 8]
+        weights = signed(units[:, :4], 8)
+        bias = signed(units[:, 4] + (units[:, 5] << 8) + (units[:, 6] << 16), 24)
+        sums = np.stack(x, -1) @ weights[:, :3].T + bias
+        hidden = np.clip(sums >> d[f"{prefix}hidden_shift"], 0, 2047)
+        return s12((hidden @ weights[:, 3] + d[f"{prefix}bias"]) >> d[f"{prefix}shift"])
+
+    def rank(self, d: dict) -> None:
+        record, n = self.by_memory, d["tokens"]
+        if d["by"] == RankBy.RATE:
+            assert n == len(record[Memory.RATE])
+            order = _ranking(record[Memory.RATE])
+            self.group = [int(order[i % min(n, d["groups"])]) for i in range(d["groups"])]
+            assert min(n, d["groups"]) <= self.config.max_topk
+            record[Memory.GROUP] = np.array(self.group)
+            return
+        p = self.token_places = np.array(self.group if d["grouped"] else range(n))
+        assert len(p) == n
+        first, interval, rate = (record[cue][p] for cue in _CUES)
+        if d["by"] == RankBy.PRIORITY:
+            gated = np.minimum(rate * self.gains >> 6, 2047)
+            score = self._mlp(MlpSet.PRIORITY, d, [first, interval, gated])
+        else:
+            score = self._stsg(d, p)
+            self._choose_k(d, first, interval, rate)
+        record[Memory.SCORE] = score
+        self.list = _ranking(score)[: self.k]
+        record[Memory.SELECT] = self.list
+        self.masks = record[Memory.MSP][p[self.list]]
+        bucket = (record[Memory.TEMPORAL][p[self.list]] >> 5) + 64
+        self.query_gain = self.sharpness[bucket] if d["temperature"] else np.full(self.k, 64)
+        if d["by"] != RankBy.PRIORITY:
+            self.winners = set(self.list.tolist())
+
+    def _stsg(self, d: dict, p: np.ndarray) -> np.ndarray:
+        record = self.by_memory
+        if d["by"] == RankBy.MSP:
+            return record[Memory.MSP][p]
+        spatial = np.zeros(len(p), int)
+        if d["spatial"]:
+            grid = record[Memory.RATE].reshape(-1, d["width"])
+            wide = np.pad(grid, 1)
+            shifts = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
+            around = sum(wide[y : y + grid.shape[0], x : x + grid.shape[1]] for y, x in shifts)
+            spatial = s12(((grid << 9) - d["inhibition"] * around) >> 9).reshape(-1)[p]
+            record[Memory.SPATIAL] = spatial
+        return self._mlp(MlpSet.FUSION, d, [spatial, record[Memory.MSP][p], record[Memory.TEMPORAL][p]])
+
+    def _choose_k(self, d: dict, first: np.ndarray, interval: np.ndarray, rate: np.ndarray) -> None:
+        n, own = d["tokens"], 1
+        if d["dynamic"]:
+            variance = n * int((first**2).sum()) - int(first.sum()) ** 2
+            x = [rate.sum() // n, isqrt(variance) // n, interval.sum() // n]
+            own = int(self.k_table[(int(self._mlp(MlpSet.SPARSITY, d, x, "sparsity_")) >> 4) + 128])
+            self.by_memory[Memory.DYNAMIC_K] = np.array([own])
+        self.k = min(self.request or own, n, self.config.max_topk)
+
+    # Tokens.
 
     def gate(self, d: dict) -> None:
-        width = d["chunks"] * self.config.line
-        self.pooled = np.zeros(width, int)
-        for token in range(d["tokens"]):
-            gain = d["gain_selected" if token in self.integers["index"] else "gain_other"]
-            for feature in range(width):
-                count = self.word(d["in_base"], token * width + feature, d["groups"]).sum()
-                value = min(count * gain >> d["shift"], 255)
-                self.write_integer(d["out_base"], token * width + feature, value)
-                self.pooled[feature] += value << d["pool_shift"]
+        line, n = self.config.line, d["tokens"]
+        width = d["chunks"] * line
+        self.gains = np.array([d["gain_selected" if i in self.winners else "gain_other"] for i in range(n)])
+        places = np.array(self.group) if d["grouped"] else np.arange(n)
+        if d["timing"]:
+            bucket = (self.by_memory[Memory.MSP][places] >> 5) + 64
+            self.gains = np.minimum(self.gains * self.timing[bucket] >> 6, 255)
+        places = self.cells[places] if d["pooled"] else places
+        total = np.zeros(width, int)
+        for token, place in enumerate(places):
+            entries = np.arange(width)
+            count = self._words(d["in_base"], place * width + entries, d["groups"]).sum(axis=1)
+            values = np.minimum(count * self.gains[token] >> d["shift"], d["limit"])
+            self._write_integers(d["out_base"], token * d["out_chunks"] * line + entries, values)
+            total += values << d["pool_shift"]
+        self.pooled[d["feature_base"] : d["feature_base"] + width] = total
+
+    def gather(self, d: dict) -> None:
+        for rank, token in enumerate(self.list):
+            lines = self.memory[d["in_base"] + token * d["lines"] :][: d["lines"]].copy()
+            assert lines.min() >= 0, "gathers a line that nothing wrote"
+            self.memory[d["out_base"] + rank * d["lines"] :][: d["lines"]] = lines
 
     def attend(self, d: dict) -> None:
-        heads = [self.integers[name][None] for name in ("query", "key", "value")]
-        assert heads[0].shape[-1] == d["chunks"] * self.config.lanes
-        mask = self.integers["score"][self.integers["index"]][None]
-        op = replace(self.operation, shift=d["shift"])
-        self.integers["attention"] = attention(op, *heads, mask)[0]
-        width = self.integers["attention"].shape[1]
-        self.pooled[:width] += self.integers["attention"].sum(axis=0) << d["pool_shift"]
+        lanes, k = self.config.lanes, self.k
+        chunks = np.arange(k)[:, None] * d["pitch"] + d["base"] + np.arange(d["chunks"])
+        query, key, value = (self.rows[n][chunks].reshape(k, -1) for n in range(1, 4))
+        z = s12((s12(query @ key.T >> d["shift"]) * self.query_gain[:, None] >> 6) + self.masks)
+        distance = z.max(axis=1, keepdims=True) - z
+        weight = np.array(EXP_TABLE)[distance & 15] >> np.minimum(distance >> 4, 15)
+        total = weight.sum(axis=1, keepdims=True)
+        exponent = np.array([[int(s).bit_length() - 1] for s in total[:, 0]])
+        reciprocal = np.array(RECIPROCAL_TABLE)[((total << 7) >> exponent) - 128]
+        rows = np.clip((weight @ value * reciprocal) >> (exponent + 8), -128, 127)
+        self.magnitude += int(np.abs(rows).sum())
+        feature = d["base"] * lanes + np.arange(rows.shape[1])
+        if d["to_tokens"]:
+            entries = np.arange(k)[:, None] * d["pitch"] * lanes + feature
+            self._write_integers(d["out_base"], entries.reshape(-1), rows.reshape(-1))
+        else:
+            self.pooled[feature] += rows.sum(axis=0) << d["pool_shift"]
+            before = self.by_memory.get(Memory.ATTENTION) if d["base"] else None
+            self.by_memory[Memory.ATTENTION] = rows if before is None else np.hstack([before, rows])
 
     def pool(self, d: dict) -> None:
-        for feature in range(d["chunks"] * self.config.line):
-            self.write_integer(d["out_base"], feature, np.clip(self.pooled[feature] >> d["shift"], -128, 127))
+        width = d["chunks"] * self.config.line
+        assert np.abs(self.pooled[:width]).max() < 1 << 27
+        values = np.clip(self.pooled[:width] >> d["shift"], -128, 127)
+        self._write_integers(d["out_base"], np.arange(width), values)
+
+    def feedback(self, d: dict) -> None:
+        activity = min(self.magnitude >> d["activity_shift"], 65535)
+        self.state += (((activity - d["target"]) << 8) - self.state) >> d["rate_shift"]
+        assert abs(self.state) < 1 << 25
 
 
-def check(graph: Graph, program: Program, sample: np.ndarray, k: int) -> None:
-    """Compare everything that leaves the spike memory with the interpreter."""
-    expected = {name: values[0] for name, values in run(graph, sample[None], k).items()}
-    machine = Machine(program, graph)
-    machine.load(program.pack_input(sample))
-    machine.run(k)
-    for name in ("score", "index"):
-        np.testing.assert_array_equal(machine.integers[name], expected[name], err_msg=name)
-    for name in ("query", "key", "value", "attention", "logits"):
-        width = expected[name].shape[-1]
-        values = machine.integers[name].reshape(-1, machine.integers[name].shape[-1])[..., :width]
-        np.testing.assert_array_equal(values.reshape(expected[name].shape), expected[name], err_msg=name)
+def _plane_weights(planes: int, negative: bool) -> np.ndarray:
+    weights = 2 ** np.arange(planes)[::-1]
+    weights[0] *= -1 if negative else 1
+    return weights
+
+
+def _sums(words: np.ndarray) -> tuple[int, ...]:
+    """First, span, gaps, pairs and count, summed over channel words (C, T)."""
+    sums = np.zeros(5, int)
+    for word in words:
+        at = np.flatnonzero(word)
+        first, span = (at[0], at[-1] - at[0]) if len(at) else (len(word), 0)
+        sums += [first, span, max(len(at) - 1, 0), (np.diff(at) == 1).sum(), len(at)]
+    return tuple(sums.tolist())
+
+
+def _ranking(scores: np.ndarray) -> np.ndarray:
+    return np.array(sorted(range(len(scores)), key=lambda i: (-scores[i], i)))
+
+
+def check(graph: Graph, program: Program, samples: np.ndarray, request: int) -> None:
+    """Compare every tensor of a stream of samples with the interpreter."""
+    expected = run_stream(graph, samples, request)
+    machine = Machine(program)
+    for n, sample in enumerate(samples):
+        machine.run(sample, request)
+        assert machine.k == expected["k"][n]
+        assert machine.found.keys() == program.tensors.keys() - {program.input_name}
+        for name, values in machine.found.items():
+            wanted = np.atleast_1d(expected[name][n])[: len(values)]
+            np.testing.assert_array_equal(values, wanted, err_msg=f"sample {n}, {name}")

@@ -1,21 +1,18 @@
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import ModelProto
 
 from sparta_hw.errors import CapacityError, InputFileError
-from sparta_hw.interpreter import run
+from sparta_hw.interpreter import run, run_stream
 from sparta_hw.interpreter.attention import attention
 from sparta_hw.interpreter.exact import exact_matmul
-from sparta_hw.interpreter.selection import spike_cues, top_k
-from sparta_hw.interpreter.spiking import convolution, hilif
-from sparta_hw.ir import Graph, Kind, SparseAttention, SpikingConv, Value
+from sparta_hw.interpreter.spiking import convolution, hilif, spiking_conv
+from sparta_hw.ir import Kind, SparseAttention, SpikingConv, ThresholdFeedback, Value
 from sparta_hw.numerics import EXP_TABLE, RECIPROCAL_TABLE, FixedPoint
+from tests.sparta_hw.graphs import random_graph, random_input
 
 SPIKE = FixedPoint(1, 0, signed=False)
 
@@ -55,7 +52,8 @@ def neuron(soft: bool, leak: int = 128, threshold: int = 10, v_reset: int = 0) -
 )
 def test_hilif_by_hand(op: SpikingConv, drive: list[int], expected: list[int]) -> None:
     x = np.array(drive).reshape(1, 4, 1, 1, 1)
-    assert hilif(op, x).reshape(-1).tolist() == expected
+    threshold = op.threshold.reshape(1, 1, 1, 1)
+    assert hilif(op, x, threshold).reshape(-1).tolist() == expected
 
 
 def test_convolution_by_hand() -> None:
@@ -65,32 +63,40 @@ def test_convolution_by_hand() -> None:
     assert convolution(frame, weight, 2, 1).reshape(2, 2).tolist() == [[5 + 9, 5 + 7], [3 + 5 + 6, 1 + 4 + 5]]
 
 
-def test_cues_by_hand() -> None:
-    # Channel words, step 0 first: 0110 and 1001; the second token is silent.
-    words = np.array([[[0, 1, 1, 0], [1, 0, 0, 1]], [[0] * 4, [0] * 4]])
-    spikes = words.transpose(2, 1, 0).reshape(1, 4, 2, 1, 2)
-    first, interval, burst, rate = spike_cues(spikes)
-    assert first.tolist() == [[(1 + 0) * 8 // 2, (4 + 4) * 8 // 2]]
-    assert interval.tolist() == [[(1 + 3) * 8 // 2, 4 * 8]]
-    assert burst.tolist() == [[1 * 8 // 2, 0]]
-    assert rate.tolist() == [[4 * 8 // 2, 0]]
+@pytest.mark.parametrize(
+    ("state", "spikes"),
+    [(0, 1), (4 << 8, 0), (-(4 << 8), 1), (1 << 20, 0)],
+)
+def test_feedback_moves_the_threshold(state: int, spikes: int) -> None:
+    # One step, x = 12, K = 255: v = 11; theta = 10 + clamp((state >> 8) * 128 >> 8, -3, 3).
+    op = replace(
+        neuron(soft=False, leak=255),
+        output=Value("s", (1, 1, 1, 1), SPIKE, Kind.SPIKES),
+        bias=np.array([12]),
+        feedback=ThresholdFeedback(gain=128, limit=3),
+    )
+    result = spiking_conv(op, np.zeros((1, 1, 1, 1, 1), np.int64), np.array([state]))
+    assert result.item() == spikes
 
 
-@given(st.lists(st.integers(-5, 5), min_size=1, max_size=12), st.data())
-def test_top_k_prefers_the_lower_index(scores: list[int], data: st.DataObject) -> None:
-    k = data.draw(st.integers(1, len(scores)))
-    expected = sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]
-    assert top_k(np.array([scores]), k).tolist() == [expected]
+def test_direct_coding_repeats_the_current() -> None:
+    op = replace(neuron(soft=True), input=Value("pixels", (1, 1, 1), FixedPoint(8, 0, signed=False)))
+    image = np.array([20]).reshape(1, 1, 1, 1)
+    # v: 10 -> spike -> 0, and again in every step.
+    assert op.direct
+    assert spiking_conv(op, image, np.zeros(1, np.int64)).reshape(-1).tolist() == [1, 1, 1, 1]
 
 
-def scalar_attention(q: list, k: list, v: list, mask: list, shift: int) -> list:
+def scalar_attention(q: list, k: list, v: list, mask: list, sharpness: list, shift: int) -> list:
     """The equations of ARCHITECTURE.md, one number at a time."""
     rows = []
-    for query in q:
-        z = [
-            max(-2048, min(2047, (sum(a * b for a, b in zip(query, key, strict=True)) >> shift) + m))
-            for key, m in zip(k, mask, strict=True)
-        ]
+
+    def s12(number: int) -> int:
+        return max(-2048, min(2047, number))
+
+    for query, g in zip(q, sharpness, strict=True):
+        dots = [s12(sum(a * b for a, b in zip(query, key, strict=True)) >> shift) for key in k]
+        z = [s12((dot * g >> 6) + m) for dot, m in zip(dots, mask, strict=True)]
         p = [EXP_TABLE[(max(z) - s) & 15] >> min((max(z) - s) >> 4, 15) for s in z]
         total = sum(p)
         e = total.bit_length() - 1
@@ -105,17 +111,36 @@ def scalar_attention(q: list, k: list, v: list, mask: list, shift: int) -> list:
 
 
 @pytest.mark.parametrize("shift", [0, 4, 9])
-@pytest.mark.parametrize(("k", "features"), [(1, 1), (3, 5), (16, 8)])
-def test_attention_agrees_with_its_equations(k: int, features: int, shift: int) -> None:
+@pytest.mark.parametrize(("k", "features", "heads"), [(1, 1, 1), (3, 5, 1), (16, 8, 2)])
+def test_attention_agrees_with_its_equations(k: int, features: int, heads: int, shift: int) -> None:
     rng = np.random.default_rng(k + shift)
     value = Value("v", (k, features), FixedPoint(8, 4))
     op = SparseAttention(
-        node="a", output=value, query=value, key=value, value=value, score=value, index=value, shift=shift
+        node="a",
+        output=value,
+        query=value,
+        key=value,
+        value=value,
+        msp=value,
+        temporal=value,
+        index=value,
+        group=None,
+        heads=heads,
+        shift=shift,
+        temperature=rng.integers(0, 256, 128),
     )
     q, key, v = rng.integers(-128, 128, (3, 2, k, features))
-    mask = rng.integers(-2048, 2048, (2, k))
-    expected = [scalar_attention(*(part[n].tolist() for part in (q, key, v, mask)), shift) for n in range(2)]
-    assert attention(op, q, key, v, mask).tolist() == expected
+    msp, temporal = rng.integers(-2048, 2048, (2, 2, k))
+    ranks = np.array([k, (k + 1) // 2])
+    result = attention(op, (q, key, v), msp, temporal, ranks)
+    assert op.temperature is not None
+    sharpness = op.temperature[(temporal >> 5) + 64]
+    for n, own in enumerate(ranks):
+        for head in np.split(np.arange(features), heads):
+            parts = [part[n, :own, head].T.tolist() for part in (q, key, v)]
+            expected = scalar_attention(*parts, msp[n, :own].tolist(), sharpness[n, :own].tolist(), shift)
+            assert result[n, :own, head].T.tolist() == expected
+        assert not result[n, own:].any()
 
 
 @given(st.sampled_from([1, 1 << 8, 1 << 20, 1 << 40]), st.integers(0, 99))
@@ -128,66 +153,66 @@ def test_matmul_is_exact_at_every_magnitude(limit: int, seed: int) -> None:
     assert exact_matmul(left, right).tolist() == expected
 
 
-def onnx_results(model: ModelProto, spikes: np.ndarray, graph: Graph, k: int | None) -> dict[str, np.ndarray]:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    feed = {"spikes": spikes.transpose(1, 0, 2, 3, 4).astype(np.float32)}
-    feed |= {} if k is None else {"k": np.array([k])}
-    names = [entry.name for entry in model.graph.output]
-    results = dict(zip(names, session.run(names, feed), strict=True))
-    values = {value.name: value for op in graph.operations for value in getattr(op, "outputs", (op.output,))}
-    integers = {}
-    for name, result in results.items():
-        scaled = np.asarray(result, np.float64) * 2.0 ** values[name].type.frac
-        integers[name] = scaled.swapaxes(0, 1) if name.startswith("stem") else scaled
-    return integers
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("k", [None, 1, 9])
-def test_agrees_with_onnx_runtime(
-    make_model: Callable, load: Callable, spikes: np.ndarray, seed: int, k: int | None
-) -> None:
-    model = make_model(seed)
-    graph = load(model)
-    results = run(graph, spikes, k)
-    expected = onnx_results(model, spikes, graph, k)
-    assert set(results) == set(expected)
-    for name, values in expected.items():
-        np.testing.assert_array_equal(results[name], values, err_msg=name)
-    assert 0.05 < results["stem.1"].mean() < 0.95
-
-
-def test_one_flipped_weight_is_seen(graph: Graph, spikes: np.ndarray) -> None:
-    before = run(graph, spikes)
+def test_one_flipped_weight_is_seen() -> None:
+    graph = random_graph(0, coding="spikes")
+    inputs = random_input(graph, 0, 4)
+    before = run(graph, inputs)
     first, *rest = graph.operations
     assert isinstance(first, SpikingConv)
     weight = first.weight.copy()
-    weight[0, 0, 1, 1] ^= 64
-    after = run(replace(graph, operations=(replace(first, weight=weight), *rest)), spikes)
-    assert any(np.any(before[name] != after[name]) for name in before)
+    weight[0] ^= 64
+    after = run(replace(graph, operations=(replace(first, weight=weight), *rest)), inputs)
     assert np.any(before["stem.0"] != after["stem.0"])
 
 
-def test_splitting_the_batch_changes_nothing(
-    graph: Graph, spikes: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = run(graph, spikes)
+def test_splitting_the_batch_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = random_graph(1)
+    inputs = random_input(graph, 1, 4)
+    whole = run(graph, inputs)
     monkeypatch.setattr("sparta_hw.interpreter.spiking._PATCH_ENTRIES", 1)
-    for name, values in run(graph, spikes).items():
+    for name, values in run(graph, inputs).items():
         np.testing.assert_array_equal(values, whole[name], err_msg=name)
 
 
-def test_empty_batch(graph: Graph, spikes: np.ndarray) -> None:
-    assert run(graph, spikes[:0])["logits"].shape == (0, 3)
+@pytest.mark.parametrize("seed", range(8))
+def test_a_sample_does_not_depend_on_its_batch(seed: int) -> None:
+    graph = random_graph(seed, dynamic_k=True)
+    inputs = random_input(graph, seed, 5)
+    whole = run(graph, inputs, 0)
+    for n in range(len(inputs)):
+        alone = run(graph, inputs[n : n + 1], 0)
+        for name, values in alone.items():
+            part = whole[name][n][tuple(slice(size) for size in values.shape[1:])]
+            np.testing.assert_array_equal(values[0], part, err_msg=name)
 
 
-def test_refuses_wrong_inputs(graph: Graph, spikes: np.ndarray) -> None:
-    with pytest.raises(
-        InputFileError, match=r"spikes: spikes have shape \(6, 5, 2, 6, 5\), not \(n, 5x2x6x6\)"
-    ):
-        run(graph, spikes[..., :-1])
-    with pytest.raises(InputFileError, match="must be 0 or 1, not 0 to 2"):
-        run(graph, spikes * 2)
-    for k in (0, 10):
-        with pytest.raises(CapacityError, match=f"K is {k}, the network has 9 tokens"):
-            run(graph, spikes, k)
+def test_a_stream_carries_the_state_of_the_feedback_controller() -> None:
+    graph = random_graph(2, feedback=True)
+    inputs = random_input(graph, 2, 3)
+    stream = run_stream(graph, inputs)
+    state = np.zeros(1, np.int64)
+    for n in range(len(inputs)):
+        alone = run(graph, inputs[n : n + 1], state=state)
+        state = alone["next_state"]
+        assert stream["logits"][n].tolist() == alone["logits"][0].tolist()
+        assert stream["next_state"][n] == state[0]
+    assert stream["next_state"].any()
+
+
+def test_empty_batch() -> None:
+    graph = random_graph(3)
+    assert len(run(graph, random_input(graph, 3, 1)[:0])["logits"]) == 0
+
+
+def test_refuses_wrong_inputs() -> None:
+    graph = random_graph(4, coding="spikes", dynamic_k=False)
+    inputs = random_input(graph, 4, 2)
+    with pytest.raises(InputFileError, match=r"the input has shape .*, not \(n, "):
+        run(graph, inputs[..., :-1])
+    with pytest.raises(InputFileError, match="values must be 0 or 1, not 0 to 2"):
+        run(graph, inputs * 2)
+    for k in (0, graph.tokens + 1):
+        with pytest.raises(
+            CapacityError, match=f"K is {k}, the network has {graph.tokens} tokens: use 1 to that$"
+        ):
+            run(graph, inputs, k)

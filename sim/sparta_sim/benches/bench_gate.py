@@ -1,61 +1,120 @@
-"""Bench of the gate unit: gated tokens and pooled sums equal the interpreter's."""
+"""Bench of the gate unit: gains, gated tokens and pooled sums equal the interpreter's."""
 
 from typing import Any
 
 import numpy as np
 
 from sparta_hw.descriptor import Op, encode
-from sparta_hw.interpreter.selection import gate
-from sparta_hw.ir import Kind, TokenGate, Value
+from sparta_hw.interpreter.gate import gate, token_gain
+from sparta_hw.ir import GateSource, Kind, TokenGate, Value
 from sparta_hw.numerics import FixedPoint
 from sparta_sim.benches.memories import expect_lines, spike_layout, spike_rows
+from sparta_sim.benches.records import any_value, random_records, record_rows
 from sparta_sim.benches.streams import Bench, ReadMemory, WriteLog, unit_test
-from sparta_sim.cycles.select import gate_cycles
+from sparta_sim.cycles.tokens import gate_cycles
 
-BIT, UBYTE = FixedPoint(1, 0, False), FixedPoint(8, 0, False)
+BIT, UBYTE, BYTE = FixedPoint(1, 0, False), FixedPoint(8, 0, False), FixedPoint(8, 0)
 OUT_BASE = 512
 
 
-async def _gate(bench: Bench, memory: ReadMemory, rng: np.random.Generator, steps: int, side: int) -> None:
-    dut, config, tokens = bench.dut, bench.config, side * side
-    features = int(rng.integers(1, config.max_features + 1))
-    pitch = -(-features // config.line) * config.line
-    spikes = Value("spikes", (steps, features, side, side), BIT, Kind.SPIKES)
-    index = Value("index", (int(rng.integers(1, tokens + 1)),), UBYTE, Kind.INDEX)
+async def _gate(bench: Bench, rng: np.random.Generator, steps: int, grid: int, tokens: int) -> None:
+    """One or two sources, grouped or not, the last one perhaps pooled: a descriptor each."""
+    dut, config = bench.dut, bench.config
+    grouped, timing = tokens != grid or bool(rng.integers(2)), bool(rng.integers(2))
+    group = rng.integers(0, grid, tokens) if grouped else np.arange(grid)
+    most = config.max_features // config.line
+    chunks = [int(rng.integers(1, most + 1))] if most == 1 or rng.random() < 0.3 else [1, most - 1]
+    pooled = bool(rng.integers(2))
+    positions = [grid] * len(chunks)
+    cell = np.arange(grid)
+    if pooled:
+        positions[-1] = int(rng.integers(1, grid + 1))
+        cell = rng.integers(0, positions[-1], grid)
+    sources = tuple(
+        GateSource(
+            spikes=Value(f"spikes{n}", (steps, count * config.line, 1, positions[n]), BIT, Kind.SPIKES),
+            cells=cell if pooled and n == len(chunks) - 1 else None,
+        )
+        for n, count in enumerate(chunks)
+    )
     op = TokenGate(
-        node="gate", output=Value("tokens", (tokens, features), UBYTE), input=spikes, index=index,
-        alpha=int(rng.integers(0, 256)), beta=int(rng.integers(0, 256)), shift=int(rng.integers(0, 5)),
-    )  # fmt: skip
-    words = (rng.random(spikes.shape) < rng.random((1, features, 1, 1))).astype(np.int64)
-    ranked = rng.permutation(tokens)[: index.shape[0]]
-    gated = gate(op, words[None], ranked[None])[0]
+        node="gate",
+        output=Value("tokens", (tokens, sum(chunks) * config.line), UBYTE if rng.integers(2) else BYTE),
+        sources=sources,
+        index=any_value("index", tokens),
+        group=any_value("group", tokens) if grouped else None,
+        alpha=int(rng.integers(0, 256)),
+        beta=int(rng.integers(0, 256)),
+        msp=any_value("msp", grid),
+        timing=rng.integers(0, 256, 128) if timing else None,
+        shift=int(rng.integers(0, 5)),
+        gain=any_value("gain", tokens),
+    )
+    winners = rng.permutation(tokens)[: int(rng.integers(1, tokens + 1))]
+    records = random_records(rng, grid, 2047)
+    spikes = {
+        source.spikes.name: (
+            rng.random(source.spikes.shape) < rng.random((1, source.spikes.shape[1], 1, 1))
+        ).astype(np.int64)
+        for source in sources
+    }
+    gain = token_gain(op, winners[None], np.array([len(winners)]), records["msp"][group][None])
+    batch = {name: words[None] for name, words in spikes.items()}
+    gated = gate(op, batch, gain, group[None] if grouped else None)[0]
 
-    source = spike_layout(config, spikes, pitch, base=3)
-    target = spike_layout(config, op.output, pitch, OUT_BASE)
-    memory.rows = spike_rows(config, source, words)
+    table = np.resize(op.timing if op.timing is not None else 0, 256)
+    await bench.write("factors", (table | rng.integers(0, 1 << 24, 256) << 8).tolist())
+    dut.selected.value = sum(1 << int(token) for token in winners)
+    memories = [
+        ReadMemory(bench, "group", group.tolist() if grouped else ()),
+        ReadMemory(bench, "records", record_rows(config, records, 1, cell)),
+    ]
+    target = spike_layout(config, op.output, gated.shape[1], OUT_BASE)
     fields = {
-        "tokens": tokens, "chunks": pitch // config.line, "groups": source.groups, "in_base": source.base,
-        "out_base": target.base, "gain_selected": op.alpha, "gain_other": op.beta, "shift": op.shift,
+        "tokens": tokens,
+        "out_chunks": sum(chunks),
+        "grouped": int(grouped),
+        "gain_selected": op.alpha,
+        "gain_other": op.beta,
+        "timing": int(timing),
+        "shift": op.shift,
+        "limit": op.output.type.max,
         "pool_shift": int(rng.integers(0, 6)),
-    }  # fmt: skip
-    dut.layer.value = encode(Op.GATE, "bench", **fields)
-    dut.selected.value = sum(1 << int(token) for token in ranked)
+    }
     lines, sums = WriteLog(bench, "write"), WriteLog(bench, "pool")
-    assert await bench.execute() == gate_cycles(config, fields)
+    before = 0
+    for source, count in zip(sources, chunks, strict=True):
+        layout = spike_layout(config, source.spikes, count * config.line, base=3)
+        rows = ReadMemory(bench, "spikes", spike_rows(config, layout, spikes[source.spikes.name]))
+        own = {
+            "chunks": count,
+            "groups": layout.groups,
+            "in_base": layout.base,
+            "out_base": target.base + before * target.groups,
+            "feature_base": before * config.line,
+            "pooled": int(source.cells is not None),
+        }
+        dut.layer.value = encode(Op.GATE, "bench", **fields, **own)
+        assert await bench.execute() == gate_cycles(config, fields | own)
+        assert await bench.read("gains", tokens) == gain[0].tolist()
+        rows.stop()
+        before += count
+    for memory in memories:
+        memory.stop()
     lines.stop()
     sums.stop()
     expect_lines(config, lines.events, target, gated)
-    pooled = np.pad(gated.sum(axis=0) << fields["pool_shift"], (0, pitch - features))
-    assert [(row, value) for row, value, _ in sums.events] == list(enumerate(pooled.tolist()))
+    pooled_sums = gated.sum(axis=0) << fields["pool_shift"]
+    assert [(row, value) for row, value, _ in sums.events] == list(enumerate(pooled_sums.tolist()))
 
 
 @unit_test
-async def tokens_and_sums_equal_interpreter(dut: Any, stall: float) -> None:
+async def gains_tokens_and_sums_equal_interpreter(dut: Any, stall: float) -> None:
     """The unit has no stream: ``stall`` only seeds other cases."""
     bench = await Bench.begin(dut, stall)
-    memory = ReadMemory(bench, "spikes")
     rng = np.random.default_rng(bench.rng.getrandbits(32))
-    side = int(bench.config.max_tokens**0.5)
-    for steps in range(1, bench.config.max_steps + 1):
-        await _gate(bench, memory, rng, steps, int(rng.integers(1, side + 1)))
-    await _gate(bench, memory, rng, bench.config.max_steps, side)
+    most = bench.config.max_tokens
+    for steps in (*range(1, bench.config.max_steps + 1), bench.config.max_steps):
+        await _gate(bench, rng, steps, *(int(count) for count in rng.integers(1, most + 1, 2)))
+    for _ in range(2):
+        await _gate(bench, rng, bench.config.max_steps, most, most)

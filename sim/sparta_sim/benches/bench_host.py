@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from sparta_hw.descriptor import DESCRIPTOR_WORDS
+from sparta_hw.descriptor import DESCRIPTOR_WORDS, MlpSet
 from sparta_hw.tensor_layout import words_per_line
-from sparta_rtl.host import TABLE_BITS, LoadTarget, Register
+from sparta_rtl.host import LoadTarget, Register
+from sparta_rtl.rank import FACTOR_BITS, FACTOR_ROWS
+from sparta_rtl.score import SCORE_ROW_BITS
+from sparta_rtl.token_mlp import MLP_ROW_BITS
 from sparta_sim.benches.streams import Bench, EventLog, WriteLog, unit_test
 
 CORE_ID = int.from_bytes(b"SPRA", "little")
@@ -100,15 +103,15 @@ async def commands_are_pulses(dut: Any, stall: float) -> None:
     bench = await Bench.begin(dut, stall)
     axi = _Axi(bench)
     for _ in range(20):
-        command, busy = bench.rng.randrange(4), bench.rng.randrange(2)
+        command, busy = bench.rng.randrange(8), bench.rng.randrange(2)
         dut.busy.value = busy
-        logs = [EventLog(bench, dut.start), EventLog(bench, dut.abort)]
+        logs = [EventLog(bench, pulse) for pulse in (dut.start, dut.abort, dut.reset_state)]
         accepted = await axi.write(Register.CONTROL, command)
         await bench.tick(3)
         for log in logs:
             log.stop()
-        wanted = (command & 1 and not busy, command >> 1)
-        assert [log.cycles for log in logs] == [[accepted + 1] if pulse else [] for pulse in wanted]
+        wanted = (command & 1 and not busy, command & 2, command & 4)
+        assert [log.cycles for log in logs] == [[accepted + 2] if pulse else [] for pulse in wanted]
 
 
 @unit_test
@@ -118,7 +121,9 @@ async def rows_are_loaded(dut: Any, stall: float) -> None:
     ports = {
         LoadTarget.PROGRAM: ("program", config.layers, DESCRIPTOR_WORDS),
         LoadTarget.WEIGHTS: ("weights", config.weight_rows, -(-config.lanes * config.weight_bits // 32)),
-        LoadTarget.TABLES: ("tables", config.silent_cue + 1, TABLE_BITS // 32),
+        LoadTarget.SCORES: ("scores", config.scales * (config.silent_cue + 1), SCORE_ROW_BITS // 32),
+        LoadTarget.FACTORS: ("factors", FACTOR_ROWS, FACTOR_BITS // 32),
+        LoadTarget.MLP: ("mlp", len(MlpSet) * config.hidden_units, MLP_ROW_BITS // 32),
     }
     logs = {target: WriteLog(bench, name) for target, (name, _, _) in ports.items()}
     for target in (*LoadTarget, *LoadTarget):

@@ -19,19 +19,18 @@ class _Array:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.spikes, self.values = Sink(bench, "o_spikes"), Sink(bench, "o_values")
-        self.memories = {name: ReadMemory(bench, name) for name in ("spikes", "weights", "tokens")}
+        self.memories = {name: ReadMemory(bench, name) for name in ("spikes", "weights")}
 
     async def run(self, case: LayerCase) -> None:
         """Execute a layer; compare cycles and active entries with the model, results with the interpreter."""
         bench, config = self.bench, self.bench.config
         self.memories["spikes"].rows = spike_rows(config, case.source, case.values)
         self.memories["weights"].rows = case.weights
-        self.memories["tokens"].rows = case.index
         descriptor = encode(Op.LAYER, "bench", **case.fields)
-        bench.dut.layer.value, bench.dut.topk.value = descriptor, len(case.index)
+        bench.dut.layer.value, bench.dut.topk.value = descriptor, case.topk
         elapsed = await bench.execute()
         words = entry_words(case.source, case.values, config)
-        cycles, entries = layer_cycles(config, decode(descriptor), words, case.index, len(case.index))
+        cycles, entries = layer_cycles(config, decode(descriptor), words, case.topk)
         assert int(bench.dut.entries.value) == entries
         assert elapsed >= cycles if bench.stall else elapsed == cycles
         if case.fields.get("integer"):
@@ -83,5 +82,5 @@ async def convolutions_equal_interpreter(dut: Any, stall: float) -> None:
 async def projections_equal_interpreter(dut: Any, stall: float) -> None:
     bench = await Bench.begin(dut, stall)
     array, rng = _Array(bench), np.random.default_rng(bench.rng.getrandbits(32))
-    for gather in (True, False, True, False, True):
-        await array.run(projection_case(bench.config, rng, gather))
+    for ranked in (True, False, True, False, True):
+        await array.run(projection_case(bench.config, rng, ranked))

@@ -11,7 +11,7 @@ from sparta_hw.numerics import FixedPoint, floor_shift, saturate
 from sparta_rtl.pool import pool_depth, pool_item_layout
 from sparta_sim.benches.memories import expect_lines, spike_layout
 from sparta_sim.benches.streams import Bench, WriteLog, bits_of, unit_test
-from sparta_sim.cycles.select import pool_cycles
+from sparta_sim.cycles.tokens import pool_cycles
 
 BYTE = FixedPoint(8, 0)
 

@@ -1,4 +1,4 @@
-"""Bench of the sequencer: units start in program order, their cycles are counted, K is limited."""
+"""Bench of the sequencer: units start in program order, their cycles are counted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -45,15 +45,11 @@ class _Units:
                 dut.hold.value = 0
 
 
-async def _inference(bench: Bench, rows: ReadMemory, ops: Sequence[Op], tokens: int, request: int) -> None:
-    dut, config = bench.dut, bench.config
-    program = [
-        encode(op, "bench", id=n, **({"tokens": tokens} if op is Op.SELECT else {}))
-        for n, op in enumerate(ops)
-    ]
+async def _inference(bench: Bench, rows: ReadMemory, ops: Sequence[Op]) -> None:
+    dut = bench.dut
+    program = [encode(op, "bench", id=n) for n, op in enumerate(ops)]
     words = [*program, encode(Op.END, "bench")]
     rows.rows = [word >> 32 * n & 0xFFFFFFFF for word in words for n in range(DESCRIPTOR_WORDS)]
-    dut.topk_request.value = request
     units, counters = _Units(bench), WriteLog(bench, "counter")
     elapsed = await bench.execute()
     assert int(dut.busy.value)
@@ -65,17 +61,14 @@ async def _inference(bench: Bench, rows: ReadMemory, ops: Sequence[Op], tokens: 
     assert [(row, value) for row, value, _ in counters.events] == list(enumerate(units.cycles))
     total = sum(units.cycles) + (len(ops) + 1) * FETCH_CYCLES + units.waits
     assert elapsed == int(dut.cycles.value) == total
-    if Op.SELECT in ops:
-        topk = max(1, min(request, tokens, config.max_topk))
-        assert (int(dut.topk.value), int(dut.topk_clamped.value)) == (topk, topk != request)
 
 
 @unit_test
 async def programs_run_in_order(dut: Any, stall: float) -> None:
     bench = await Bench.begin(dut, stall)
-    rows, limit = ReadMemory(bench, "program"), bench.config.max_topk
-    await _inference(bench, rows, [], 1, 1)
-    for request in (0, 1, 5, limit, limit + 1, 0xFFFF):
-        ops = [bench.rng.choice(UNIT_OPS) for _ in range(bench.rng.randint(1, bench.config.layers - 2))]
-        ops.insert(bench.rng.randint(0, len(ops)), Op.SELECT)
-        await _inference(bench, rows, ops, bench.rng.randint(1, bench.config.max_tokens), request)
+    rows = ReadMemory(bench, "program")
+    await _inference(bench, rows, [])
+    await _inference(bench, rows, UNIT_OPS)
+    for _ in range(5):
+        ops = [bench.rng.choice(UNIT_OPS) for _ in range(bench.rng.randint(1, bench.config.layers - 1))]
+        await _inference(bench, rows, ops)

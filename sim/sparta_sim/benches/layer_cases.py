@@ -43,8 +43,8 @@ class LayerCase:
         Input, and the interpreter's output: spikes (T, C, H, W), or integers (positions, outputs).
     weights : list of int
         The weight memory up to the layer's last row.
-    index : list of int
-        Token list of a layer with ``gather``.
+    topk : int
+        K of a layer with ``ranked``.
     """
 
     fields: dict[str, int]
@@ -53,7 +53,7 @@ class LayerCase:
     values: IntArray
     expected: IntArray
     weights: list[int]
-    index: list[int]
+    topk: int
 
 
 def _case(
@@ -61,11 +61,12 @@ def _case(
     op: SpikingConv | Projection,
     pitch: int,
     values: IntArray,
-    index: IntArray | None,
     fields: dict[str, int],
 ) -> LayerCase:
+    is_conv = isinstance(op, SpikingConv)
     kernel_height, kernel_width = op.weight.shape[2:] if isinstance(op, SpikingConv) else (1, 1)
-    source, run = spike_layout(config, op.input, pitch, IN_BASE), kernel_width * pitch
+    inputs = op.input if isinstance(op, SpikingConv) else op.inputs[0]
+    source, run = spike_layout(config, inputs, pitch, IN_BASE), kernel_width * pitch
     tiles, rows = -(-len(op.weight) // config.lanes), config.header_rows + kernel_height * run
     tiling = Tiling(
         in_pitch=pitch, run=run, kernel_height=kernel_height, tiles=tiles, out_pitch=tiles * config.lanes,
@@ -73,13 +74,14 @@ def _case(
     )  # fmt: skip
     common = {
         "shift": op.shift, "kernel_height": kernel_height, "steps": source.steps, "groups": source.groups,
-        "in_base": IN_BASE, "out_base": OUT_BASE, "run": run, "tiles": tiles, "out_pitch": tiling.out_pitch,
-        "outputs": len(op.weight), "weight_base": WEIGHT_BASE, "weight_pitch": rows,
+        "out_steps": source.steps, "out_groups": source.groups, "in_base": IN_BASE, "out_base": OUT_BASE,
+        "run": run, "tiles": tiles, "out_pitch": tiling.out_pitch, "outputs": len(op.weight),
+        "weight_base": WEIGHT_BASE, "weight_pitch": rows,
     }  # fmt: skip
     if isinstance(op, SpikingConv):
-        expected = spiking_conv(op, values[None])[0]
+        expected = spiking_conv(op, values[None], np.zeros(1, np.int64))[0]
     else:
-        expected = np.atleast_2d(projection(op, values[None], None if index is None else index[None])[0])
+        expected = np.atleast_2d(projection(op, (values[None],))[0])
     block = [int.from_bytes(row.tobytes(), "little") for row in weight_rows(op, tiling, config)]
     return LayerCase(
         fields=common | fields,
@@ -88,7 +90,7 @@ def _case(
         values=values,
         expected=expected,
         weights=[0] * WEIGHT_BASE + block,
-        index=[] if index is None else index.tolist(),
+        topk=1 if is_conv else len(expected),
     )
 
 
@@ -114,30 +116,30 @@ def convolution_case(config: CoreConfig, rng: np.random.Generator) -> LayerCase:
         "row_pitch": width * channels, "out_height": out_height, "out_width": out_width,
         "x_step": stride * channels, "y_step": stride, "x_start": pad * channels, "v_reset": op.v_reset,
     }  # fmt: skip
-    return _case(config, op, channels, values, None, fields)
+    return _case(config, op, channels, values, fields)
 
 
-def projection_case(config: CoreConfig, rng: np.random.Generator, gather: bool) -> LayerCase:
-    """A projection of the selected tokens (``gather``), or a classifier of one signed vector."""
+def projection_case(config: CoreConfig, rng: np.random.Generator, ranked: bool) -> LayerCase:
+    """A projection of the selected tokens (``ranked``), or a classifier of one signed vector."""
     features, outputs = (
         int(rng.integers(1, config.max_features + 1)),
         int(rng.integers(1, 2 * config.lanes + 2)),
     )
-    tokens, topk = config.max_tokens, int(rng.integers(1, config.max_topk + 1))
+    topk = int(rng.integers(1, config.max_topk + 1))
     pitch = -(-features // config.line) * config.line
-    kind = UBYTE if gather else BYTE
-    source = Value("tokens", (tokens, features) if gather else (features,), kind)
-    ranked = Value("index", (topk,), UBYTE, Kind.INDEX)
+    kind = UBYTE if ranked else BYTE
+    source = Value("tokens", (topk, features) if ranked else (features,), kind)
     op = Projection(
-        node="projection", input=source, index=ranked if gather else None,
-        output=Value("out", (topk, outputs) if gather else (outputs,), BYTE),
+        node="projection", inputs=(source,),
+        output=Value("out", (topk, outputs) if ranked else (outputs,), BYTE),
         weight=rng.integers(-128, 128, (outputs, features)), bias=rng.integers(-9000, 9000, outputs),
-        shift=7 if gather else 0,
+        shift=7 if ranked else 0,
     )  # fmt: skip
     fields = {
-        "integer": 1, "signed": int(kind.signed), "gather": int(gather),
-        "destination": Destination.KEY if gather else Destination.LOGITS,
-        "in_height": tokens if gather else 1, "row_pitch": pitch, "out_height": 1, "out_width": 1,
+        "integer": 1, "signed": int(kind.signed), "ranked": int(ranked),
+        "destination": Destination.KEY if ranked else Destination.LOGITS,
+        "in_height": 1, "row_pitch": pitch * (topk if ranked else 1), "x_step": pitch, "out_height": 1,
+        "out_width": 1,
     }  # fmt: skip
     values = rng.integers(kind.min, kind.max + 1, source.shape) >> rng.integers(0, 8, source.shape)
-    return _case(config, op, pitch, values, rng.permutation(tokens)[:topk] if gather else None, fields)
+    return _case(config, op, pitch, values, fields)

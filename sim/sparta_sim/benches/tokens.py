@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sparta_hw.interpreter.selection import spike_cues
+from sparta_hw.interpreter.cues import spike_cues
 
 __all__ = ["cue_sums", "random_tokens"]
 

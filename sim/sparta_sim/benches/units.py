@@ -14,8 +14,9 @@ from sparta_rtl.gate import GateUnit
 from sparta_rtl.host import HostPort
 from sparta_rtl.neuron_array import NeuronArray
 from sparta_rtl.pool import PoolUnit
+from sparta_rtl.rank import RankUnit
 from sparta_rtl.results import ResultPort
-from sparta_rtl.select import SelectUnit
+from sparta_rtl.score import ScoreUnit
 from sparta_rtl.sequencer import Sequencer
 from sparta_rtl.topk import TopKParams
 
@@ -23,7 +24,7 @@ __all__ = ["UNITS", "sorter_params", "unit_ports", "unit_verilog"]
 
 
 def sorter_params(config: CoreConfig) -> TopKParams:
-    """The sorter as the select unit of ``config`` has it."""
+    """The sorter as the rank unit of ``config`` has it."""
     index_bits = unsigned_bits(config.max_tokens - 1)
     return TopKParams(cells=config.max_topk, key_bits=config.score_bits, index_bits=index_bits)
 
@@ -35,8 +36,9 @@ UNITS: Mapping[str, Callable[[CoreConfig], wiring.Component]] = {
     "host": HostPort,
     "neuron_array": NeuronArray,
     "pool": PoolUnit,
+    "rank": RankUnit,
     "results": ResultPort,
-    "select": SelectUnit,
+    "score": ScoreUnit,
     "sequencer": Sequencer,
     "topk": lambda config: sorter_params(config).create(),
 }

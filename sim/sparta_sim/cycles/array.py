@@ -1,6 +1,6 @@
 """Cycles of a LAYER descriptor, ``start`` to ``done``: the times of ``neuron_array.py``, line by line."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from heapq import heapreplace
 from typing import NamedTuple
 
@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Destination
 from sparta_rtl.fire import STEP_CYCLES
 from sparta_rtl.scanner import QUEUE_LINES
 
 __all__ = ["layer_cycles"]
 
-_FIRST_ROW = 7
-"""From the tile's begin to its first row: token, clip, multiply, row, product, line address, row register."""
-_NEW_POSITION = 3
-"""Token, clip, multiply."""
+_FIRST_ROW = 6
+"""From the tile's begin to its first row: columns, multiply, row, product, line address, row register."""
+_NEW_POSITION = 2
+"""Columns, multiply."""
 _READ = 3
 """From a line's read to the queue's output: block RAM, register, mask."""
 _SUMS = 5
@@ -37,7 +38,6 @@ def layer_cycles(
     config: CoreConfig,
     fields: Mapping[str, int],
     words: NDArray[np.integer],
-    tokens: Sequence[int] | None = None,
     topk: int = 0,
 ) -> tuple[int, int]:
     """Clock cycles of the neuron array when nothing stalls its outputs, and its active entries.
@@ -50,10 +50,8 @@ def layer_cycles(
         Descriptor fields (:func:`sparta_hw.descriptor.decode`).
     words : int array (entries,)
         Input words, entry 0 first: bit t is step (or plane) t.
-    tokens : sequence of int
-        Token list in rank order, with ``gather``.
     topk : int
-        Tokens of it that are used.
+        K, positions of a layer with ``ranked``.
 
     Returns
     -------
@@ -72,30 +70,33 @@ def layer_cycles(
     last_steps = fields["steps"] - (groups - 1) * steps
 
     tile = _Tile(config.line)
-    for rows in _positions(fields, tokens, topk):
+    for rows in _positions(fields, topk):
         for group in range(groups):
             for n, row in enumerate(rows):
                 gap = row.gap + (_NEW_POSITION if n == group == 0 else 0)
                 tile.row(gap, row, counts[group], end=n == len(rows) - 1)
             tile.group(steps if group < groups - 1 else last_steps)
-    cycles = tile.fire_end + (_VALUES if fields["integer"] else _SPIKES)
+        if fields["direct"]:
+            tile.replay(fields["out_steps"])
+    values = fields["integer"] and not fields["direct"]
+    cycles = tile.fire_end + (_VALUES if values else _SPIKES)
+    if fields["destination"] == Destination.TOKENS:
+        cycles += fields["out_groups"] - 1
     return fields["tiles"] * cycles, fields["tiles"] * tile.entries
 
 
-def _positions(fields: Mapping[str, int], tokens: Sequence[int] | None, topk: int) -> Iterator[list[_Row]]:
+def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:
     """Issued rows of each position."""
     pitch, run = fields["row_pitch"], fields["run"]
-    if fields["gather"]:
-        for token in (tokens or ())[:topk]:
-            yield [_Row(1, token * pitch, token * pitch + min(pitch, run))]
-        return
+    columns = topk if fields["ranked"] else fields["out_width"]
+    rows_of_positions = 1 if fields["ranked"] else fields["out_height"]
     height, kernel = fields["in_height"], fields["kernel_height"]
-    for y in range(fields["out_height"]):
+    for y in range(rows_of_positions):
         top = y * fields["y_step"] - fields["pad"]
         input_rows = range(top, max(top, min(top + kernel, height) - 1) + 1)
         if top >= height:
             input_rows = range(top, top + kernel)
-        for x in range(fields["out_width"]):
+        for x in range(columns):
             column = x * fields["x_step"] - fields["x_start"]
             left, right = max(column, 0), min(column + run, pitch)
             rows, gap = [], 1
@@ -150,3 +151,7 @@ class _Tile:
         fire = max(self._issued + _SUMS, self.fire_end)
         self._free = fire + 1 + STEP_CYCLES * max(steps - 2, 0)
         self.fire_end = fire + STEP_CYCLES * steps
+
+    def replay(self, steps: int) -> None:
+        """HI-LIF steps of a position's recombined current."""
+        self.fire_end += STEP_CYCLES * steps

@@ -6,8 +6,8 @@ from sparta_hw.config import CoreConfig
 
 __all__ = ["attend_cycles"]
 
-_COMPARE = 9
-"""start, operands, products, dot product, shift, mask, saturation, row memory, row queue."""
+_COMPARE = 11
+"""start, operands, products, dot product, shift, saturation, sharpness, mask, saturation, row memory, row queue."""
 _MIX = 6
 """Similarity, distance, exponential, weight, product, sum."""
 _NORMALISE = 6
@@ -15,24 +15,27 @@ _NORMALISE = 6
 
 
 def attend_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int) -> int:
-    """Clock cycles of the attention unit when nothing stalls its output.
+    """Clock cycles of one head when nothing stalls the unit's output but the token writer.
 
-    Rows of P features are compared and mixed at one a cycle; a finished chunk is divided in P cycles while
-    the next one is mixed::
+    The first row is compared; then each chunk of P features of a row is mixed in K cycles, divided in P, and
+    written to the spike memory in p = ceil(8 / S) if it becomes tokens (p = -1 if it goes to the pool). These
+    overlap, so that chunks follow one another at the pace of the slowest::
 
-        K * chunks  +  K * chunks * max(K, P)  +  min(K, P)  +  ceil(log4 P)  +  21
-        first row      mixing, or division         last chunk   adder tree
+        K * chunks  +  (K * chunks - 1) * max(K, P, p)  +  K + P + p + 1  +  ceil(log4 P) + 23
+        first row      chunks but the last                 last chunk        pipeline
 
     Parameters
     ----------
     config : CoreConfig
         The core; P is ``config.lanes``.
     fields : mapping
-        Descriptor fields (:func:`sparta_hw.descriptor.decode`); only ``chunks`` counts.
+        Descriptor fields (:func:`sparta_hw.descriptor.decode`); ``chunks`` and ``to_tokens`` count.
     topk : int
         K, tokens that attend, at least 1.
     """
-    lanes, rows = config.lanes, topk * fields["chunks"]
+    lanes, chunks = config.lanes, topk * fields["chunks"]
+    written = config.groups(config.token_bits) if fields["to_tokens"] else -1
     adder_tree = ((lanes - 1).bit_length() + 1) // 2
     pipeline = _COMPARE + adder_tree + _MIX + _NORMALISE
-    return rows + rows * max(topk, lanes) + min(topk, lanes) + pipeline
+    last_chunk = topk + lanes + written + 1
+    return chunks + (chunks - 1) * max(topk, lanes, written) + last_chunk + pipeline

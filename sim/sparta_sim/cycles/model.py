@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination, Op, decode
 from sparta_hw.program import Program
-from sparta_hw.tensor_layout import Memory, TensorLayout
+from sparta_hw.tensor_layout import TensorLayout
+from sparta_rtl.feedback import FEEDBACK_CYCLES
 from sparta_rtl.sequencer import FETCH_CYCLES
 from sparta_sim.cycles.array import layer_cycles
 from sparta_sim.cycles.attention import attend_cycles
-from sparta_sim.cycles.select import gate_cycles, pool_cycles, select_cycles
+from sparta_sim.cycles.selection import rank_cycles, score_cycles
+from sparta_sim.cycles.tokens import gate_cycles, gather_cycles, pool_cycles
 from sparta_sim.tensor_map import layer_inputs
 
-__all__ = ["Prediction", "entry_words", "predict"]
+__all__ = ["Prediction", "entry_words", "layer_words", "predict"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,20 @@ def entry_words(layout: TensorLayout, values: NDArray, config: CoreConfig) -> ND
     return (bits << np.arange(bits.shape[1])).sum(axis=1)
 
 
-def predict(program: Program, tensors: Mapping[str, NDArray], k: int) -> Prediction:
+def layer_words(
+    layouts: tuple[TensorLayout, ...], tensors: Mapping[str, NDArray], config: CoreConfig
+) -> NDArray[np.int64]:
+    """Words of what a LAYER descriptor reads; ranks that a sample does not have are zero."""
+    parts = []
+    for layout in layouts:
+        values = np.zeros(layout.shape, np.int64)
+        found = np.asarray(tensors[layout.name])
+        values[tuple(slice(size) for size in found.shape)] = found
+        parts.append(entry_words(layout, values, config))
+    return np.concatenate(parts)
+
+
+def predict(program: Program, tensors: Mapping[str, NDArray], k: int, request: int) -> Prediction:
     """Cycles of each descriptor for one sample.
 
     Parameters
@@ -55,13 +70,14 @@ def predict(program: Program, tensors: Mapping[str, NDArray], k: int) -> Predict
     program : Program
         The network on its core.
     tensors : mapping of str to int array
-        Integers of one sample by name, the input spikes (T, C, H, W) among them.
+        Integers of one sample by name, the input among them.
     k : int
         Tokens that attend.
+    request : int
+        K that the host asks for; 0: the sample's own.
     """
     config = program.config
     inputs = layer_inputs(program)
-    index = np.asarray(tensors[program.tensor_in(Memory.SELECT).name])
     cycles: list[int] = []
     entries: list[int] = []
     for at, word in enumerate(program.descriptors):
@@ -69,15 +85,20 @@ def predict(program: Program, tensors: Mapping[str, NDArray], k: int) -> Predict
         active = 0
         match fields["op"]:
             case Op.LAYER:
-                layout = inputs[at]
-                words = entry_words(layout, tensors[layout.name], config)
-                count, active = layer_cycles(config, fields, words, [int(i) for i in index], k)
+                words = layer_words(inputs[at], tensors, config)
+                count, active = layer_cycles(config, fields, words, k)
                 if fields["destination"] == Destination.LOGITS:
                     count += _result_wait(config, fields, count)
-            case Op.SELECT:
-                count = select_cycles(config, fields, k)
+            case Op.SCORE:
+                count = score_cycles(config, fields)
+            case Op.RANK:
+                count = rank_cycles(config, fields, k, request)
             case Op.GATE:
                 count = gate_cycles(config, fields)
+            case Op.GATHER:
+                count = gather_cycles(fields, k)
+            case Op.FEEDBACK:
+                count = FEEDBACK_CYCLES
             case Op.ATTEND:
                 count = attend_cycles(config, fields, k)
             case Op.POOL:

@@ -1,6 +1,6 @@
 """What the core does for one sample, counted from the sample's tensors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,24 +11,16 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import DESCRIPTOR_WORDS, Destination, Op, decode
 from sparta_hw.numerics import EXP_TABLE, unsigned_bits
 from sparta_hw.program import Program
-from sparta_hw.tensor_layout import Memory
-from sparta_sim.cycles.model import entry_words
+from sparta_sim.cycles.model import layer_words
 from sparta_sim.energy.figures import access_pj, adder_pj, multiplier_pj
+from sparta_sim.energy.parts import Events as _Events
+from sparta_sim.energy.parts import Part
+from sparta_sim.energy.selection import rank_events, score_events
 from sparta_sim.tensor_map import layer_inputs
 
 __all__ = ["Activity", "Block", "LayerWork", "Part", "count_activity", "layer_work"]
 
 Fields = Mapping[str, int]
-
-
-class Part(Enum):
-    """Which part of the core spends the energy."""
-
-    ARRAY = "array"
-    FIRE = "fire"
-    MEMORIES = "memories"
-    SELECTION = "selection"
-    ATTENTION = "attention"
 
 
 class Block(Enum):
@@ -78,23 +70,24 @@ class LayerWork:
     lines: int
 
 
-def _window_rows(fields: Fields, index: NDArray, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _positions(fields: Fields, k: int) -> tuple[int, int]:
+    """Rows and columns of the output."""
+    return (1, k) if fields["ranked"] else (fields["out_height"], fields["out_width"])
+
+
+def _window_rows(fields: Fields, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First entry, and end, of each row of each window that lies in the input."""
-    if fields["gather"]:
-        low = np.asarray(index[:k], np.int64) * fields["row_pitch"]
-        return low, low + min(fields["row_pitch"], fields["run"])
-    rows = np.arange(fields["out_height"])[:, None] * fields["y_step"] - fields["pad"]
+    height, width = _positions(fields, k)
+    rows = np.arange(height)[:, None] * fields["y_step"] - fields["pad"]
     rows = (rows + np.arange(fields["kernel_height"])).reshape(-1)
     rows = rows[(rows >= 0) & (rows < fields["in_height"])] * fields["row_pitch"]
-    columns = np.arange(fields["out_width"]) * fields["x_step"] - fields["x_start"]
+    columns = np.arange(width) * fields["x_step"] - fields["x_start"]
     low, high = np.maximum(columns, 0), np.minimum(columns + fields["run"], fields["row_pitch"])
     inside = low < high
     return (rows[:, None] + low[inside]).reshape(-1), (rows[:, None] + high[inside]).reshape(-1)
 
 
-def layer_work(
-    config: CoreConfig, fields: Fields, words: NDArray[np.int64], index: NDArray, k: int
-) -> LayerWork:
+def layer_work(config: CoreConfig, fields: Fields, words: NDArray[np.int64], k: int) -> LayerWork:
     """Work of one tile of a layer.
 
     Parameters
@@ -104,13 +97,11 @@ def layer_work(
     fields : mapping
         Descriptor fields.
     words : int array (entries,)
-        See :func:`~sparta_sim.cycles.model.entry_words`.
-    index : int array (K,)
-        Selected tokens.
+        See :func:`~sparta_sim.cycles.model.layer_words`.
     k : int
         Tokens that attend.
     """
-    low, high = _window_rows(fields, index, k)
+    low, high = _window_rows(fields, k)
     ones = np.bitwise_count(words).astype(np.int64)
     groups = words[:, None] >> config.steps * np.arange(fields["groups"]) & (1 << config.steps) - 1
     active = (groups != 0).sum(axis=1)
@@ -120,8 +111,8 @@ def layer_work(
         return int((before[high] - before[low]).sum())
 
     lines = ((high - 1) // config.line - low // config.line + 1).sum() * fields["groups"]
-    positions = k if fields["gather"] else fields["out_height"] * fields["out_width"]
-    return LayerWork(positions, over_windows(ones), over_windows(active), int(lines))
+    height, width = _positions(fields, k)
+    return LayerWork(height * width, over_windows(ones), over_windows(active), int(lines))
 
 
 def count_activity(program: Program, tensors: Mapping[str, NDArray], k: int) -> list[Activity]:
@@ -140,22 +131,23 @@ def count_activity(program: Program, tensors: Mapping[str, NDArray], k: int) -> 
     """
     config = program.config
     inputs = layer_inputs(program)
-    index = np.asarray(tensors[program.tensor_in(Memory.SELECT).name])
-    features = program.tensor_in(Memory.VALUE).channels
     found: list[Activity] = []
     for at, word in enumerate(program.descriptors):
         fields = decode(word)
         match fields["op"]:
             case Op.LAYER:
-                layout = inputs[at]
-                words = entry_words(layout, tensors[layout.name], config)
-                events = _layer(config, fields, layer_work(config, fields, words, index, k))
-            case Op.SELECT:
-                events = _select(config, fields, k)
+                words = layer_words(inputs[at], tensors, config)
+                events = _layer(config, fields, layer_work(config, fields, words, k))
+            case Op.SCORE:
+                events = score_events(config, fields)
+            case Op.RANK:
+                events = rank_events(config, fields, k)
             case Op.GATE:
-                events = _gate(config, fields, features)
+                events = _gate(config, fields)
+            case Op.GATHER:
+                events = _gather(config, fields, k)
             case Op.ATTEND:
-                events = _attend(config, fields, features, k)
+                events = _attend(config, fields, k)
             case Op.POOL:
                 events = _pool(config, fields)
             case _:
@@ -171,12 +163,9 @@ def _block(fields: Fields) -> Block:
     match fields["op"], fields.get("destination"):
         case Op.LAYER, Destination.SPIKES:
             return Block.STEM
-        case (Op.LAYER, Destination.LOGITS) | (Op.POOL | Op.END, _):
+        case (Op.LAYER, Destination.LOGITS) | (Op.POOL | Op.FEEDBACK | Op.END, _):
             return Block.HEAD
     return Block.ATTENTION
-
-
-_Events = Iterator[tuple[Part, str, int, float]]
 
 
 def _line_pj(config: CoreConfig, lanes: int) -> float:
@@ -185,7 +174,7 @@ def _line_pj(config: CoreConfig, lanes: int) -> float:
 
 
 def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
-    tiles, lanes, outputs, steps = fields["tiles"], config.lanes, fields["outputs"], fields["steps"]
+    tiles, lanes, outputs, steps = fields["tiles"], config.lanes, fields["outputs"], fields["out_steps"]
     row_bits = lanes * config.weight_bits
     rows = work.entries + config.header_rows
     yield Part.ARRAY, "accumulations", work.spike_bits * tiles * lanes, adder_pj(config.acc_bits)
@@ -194,14 +183,14 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
     results = work.positions * outputs
     width = config.membrane_bits
     if fields["integer"]:
-        yield Part.FIRE, "plane additions", results * steps, adder_pj(config.sum_bits)
+        yield Part.FIRE, "plane additions", results * fields["steps"], adder_pj(config.sum_bits)
         yield Part.FIRE, "bias additions", results, adder_pj(config.sum_bits)
-    else:
+    if not fields["integer"] or fields["direct"]:
         yield Part.FIRE, "bias additions", results * steps, adder_pj(config.sum_bits)
         yield Part.FIRE, "leak multiplications", results * steps, multiplier_pj(width + 1, config.tau_bits)
         yield Part.FIRE, "membrane additions and comparisons", 3 * results * steps, adder_pj(width)
-    if fields["destination"] == Destination.SPIKES:
-        segments = work.positions * tiles * fields["groups"]
+    if fields["destination"] in (Destination.SPIKES, Destination.TOKENS):
+        segments = work.positions * tiles * fields["out_groups"]
         yield Part.MEMORIES, "spike segments written", segments, _line_pj(config, lanes)
     elif fields["destination"] != Destination.LOGITS:
         yield Part.MEMORIES, "Q, K, V rows written", work.positions * tiles, _token_row_pj(config)
@@ -212,7 +201,7 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
             Part.SELECTION,
             "cue sums read and written",
             2 * work.positions * tiles,
-            access_pj(sums, sums * config.max_tokens),
+            access_pj(sums, sums * config.max_tokens * config.scales),
         )
 
 
@@ -223,43 +212,31 @@ def _token_row_pj(config: CoreConfig) -> float:
     return access_pj(bits, rows * bits)
 
 
-def _select(config: CoreConfig, fields: Fields, k: int) -> _Events:
-    tokens, cue_bits = fields["tokens"], unsigned_bits(config.silent_cue)
-    sum_bits = unsigned_bits(config.max_features * config.max_steps)
-    sums, token_bits = 5 * sum_bits, unsigned_bits(config.max_tokens - 1)
-    rows = config.silent_cue + 1
-    entry = token_bits + config.score_bits
-    yield Part.SELECTION, "cue sums read", tokens, access_pj(sums, sums * config.max_tokens)
-    yield Part.SELECTION, "division steps", 4 * cue_bits * tokens, adder_pj(sum_bits)
-    yield (
-        Part.SELECTION,
-        "score tables read",
-        4 * tokens,
-        access_pj(config.table_bits, rows * config.table_bits),
-    )
-    yield Part.SELECTION, "score additions", 3 * tokens, adder_pj(config.score_bits)
-    yield Part.SELECTION, "sorter comparisons", tokens * config.max_topk, adder_pj(config.score_bits)
-    yield Part.SELECTION, "token list written", k, access_pj(entry, entry * config.max_topk)
-
-
 def _pool_pj(config: CoreConfig) -> float:
     rows = -(-config.max_features // config.line) * config.line
     return access_pj(config.pool_bits, rows * config.pool_bits)
 
 
-def _gate(config: CoreConfig, fields: Fields, features: int) -> _Events:
+def _gate(config: CoreConfig, fields: Fields) -> _Events:
     lines = fields["tokens"] * fields["chunks"]
-    values = fields["tokens"] * features
+    values = lines * config.line
     yield Part.MEMORIES, "spike lines read", lines * fields["groups"], _line_pj(config, config.line)
     written = lines * config.groups(config.token_bits)
     yield Part.MEMORIES, "token lines written", written, _line_pj(config, config.line)
     yield Part.SELECTION, "spike count additions", values * fields["groups"] * config.steps, adder_pj(1)
+    count_bits = unsigned_bits(config.max_steps)
+    yield Part.SELECTION, "gain multiplications", values, multiplier_pj(count_bits, config.gain_bits)
     sum_bits = config.token_bits + unsigned_bits(config.max_tokens - 1)
     yield Part.SELECTION, "pooled additions", values, adder_pj(sum_bits)
     yield Part.MEMORIES, "pooled sums written", fields["chunks"] * config.line, _pool_pj(config)
 
 
-def _attend(config: CoreConfig, fields: Fields, features: int, k: int) -> _Events:
+def _gather(config: CoreConfig, fields: Fields, k: int) -> _Events:
+    yield Part.MEMORIES, "token lines copied", 2 * k * fields["lines"], _line_pj(config, config.line)
+
+
+def _attend(config: CoreConfig, fields: Fields, k: int) -> _Events:
+    features = fields["chunks"] * config.lanes
     byte, pairs = config.token_bits, k * k
     probability = unsigned_bits(max(EXP_TABLE))
     dot = 2 * byte + unsigned_bits(config.max_features)
@@ -267,6 +244,7 @@ def _attend(config: CoreConfig, fields: Fields, features: int, k: int) -> _Event
     score = config.score_bits
     yield Part.ATTENTION, "query-key multiplications", pairs * features, multiplier_pj(byte, byte)
     yield Part.ATTENTION, "query-key additions", pairs * features, adder_pj(dot)
+    yield Part.ATTENTION, "sharpness multiplications", pairs, multiplier_pj(score, config.gain_bits)
     yield Part.ATTENTION, "score additions, maxima and distances", 3 * pairs, adder_pj(score)
     yield Part.ATTENTION, "probability additions", pairs, adder_pj(mixed - byte)
     yield (
@@ -277,13 +255,17 @@ def _attend(config: CoreConfig, fields: Fields, features: int, k: int) -> _Event
     )
     yield Part.ATTENTION, "probability-value additions", pairs * features, adder_pj(mixed)
     yield Part.ATTENTION, "normalisations", k * features, multiplier_pj(mixed, config.reciprocal_bits + 2)
-    yield Part.ATTENTION, "pooled additions", k * features, adder_pj(config.pool_bits)
     row = _token_row_pj(config)
     yield Part.MEMORIES, "query rows read", k * fields["chunks"], row
     yield Part.MEMORIES, "key and value rows read", 2 * pairs * fields["chunks"], row
     similarity = access_pj(score, 4 * config.max_topk * score)
     yield Part.MEMORIES, "similarities written and read", pairs * (1 + fields["chunks"]), similarity
-    yield Part.MEMORIES, "pooled sums read and written", 2 * k * features, _pool_pj(config)
+    if fields["to_tokens"]:
+        segments = k * fields["chunks"] * config.groups(config.token_bits)
+        yield Part.MEMORIES, "token segments written", segments, _line_pj(config, config.lanes)
+    else:
+        yield Part.ATTENTION, "pooled additions", k * features, adder_pj(config.pool_bits)
+        yield Part.MEMORIES, "pooled sums read and written", 2 * k * features, _pool_pj(config)
 
 
 def _pool(config: CoreConfig, fields: Fields) -> _Events:

@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sparta_hw.descriptor import Destination, Op, decode
 from sparta_hw.program import Program
-from sparta_hw.tensor_layout import Memory
-from sparta_sim.cycles.model import entry_words
+from sparta_sim.cycles.model import layer_words
 from sparta_sim.energy.activity import Block, Part, count_activity, layer_work
 from sparta_sim.energy.figures import FIGURES
 from sparta_sim.tensor_map import layer_inputs
@@ -67,7 +65,7 @@ class EnergyEstimate:
 def estimate_energy(
     program: Program,
     samples: Sequence[Mapping[str, NDArray]],
-    k: int,
+    topk: Sequence[int],
     progress: Callable[[], object] | None = None,
 ) -> EnergyEstimate:
     """Mean energy of samples.
@@ -78,15 +76,15 @@ def estimate_energy(
         The network on its core.
     samples : sequence of mapping of str to int array
         Each sample's integers by name, its input spikes among them; at least one sample.
-    k : int
-        Tokens that attend.
+    topk : sequence of int
+        Tokens that attend in each sample.
     progress : callable, optional
         Called after each sample.
     """
     parts = dict.fromkeys((part.value for part in Part), 0.0)
     blocks, legacy = (dict.fromkeys((block.value for block in Block), 0.0) for _ in range(2))
     layers = [0.0] * len(program.descriptors)
-    for tensors in samples:
+    for tensors, k in zip(samples, topk, strict=True):
         for activity in count_activity(program, tensors, k):
             share = activity.pj / len(samples)
             parts[activity.part.value] += share
@@ -102,20 +100,19 @@ def estimate_energy(
 def legacy_pj(program: Program, tensors: Mapping[str, NDArray], k: int) -> dict[str, float]:
     """Synaptic operations x 0.9 pJ and multiply-accumulates x 4.6 pJ, by block, as spiking papers count."""
     ac, mac = FIGURES["legacy_ac_fp32"].value, FIGURES["legacy_mac_fp32"].value
-    index = np.asarray(tensors[program.tensor_in(Memory.SELECT).name])
-    features = program.tensor_in(Memory.VALUE).channels
     found = dict.fromkeys((block.value for block in Block), 0.0)
     inputs = layer_inputs(program)
     for at, word in enumerate(program.descriptors):
         fields = decode(word)
         if fields["op"] is Op.ATTEND:
-            found[Block.ATTENTION.value] += 2 * k * k * features * mac
+            found[Block.ATTENTION.value] += 2 * k * k * fields["chunks"] * program.config.lanes * mac
         elif fields["op"] is Op.LAYER and fields["destination"] == Destination.SPIKES:
-            words = entry_words(inputs[at], tensors[inputs[at].name], program.config)
-            work = layer_work(program.config, fields, words, index, k)
+            words = layer_words(inputs[at], tensors, program.config)
+            work = layer_work(program.config, fields, words, k)
             found[Block.STEM.value] += work.spike_bits * fields["outputs"] * ac
         elif fields["op"] is Op.LAYER:
             block = Block.HEAD if fields["destination"] == Destination.LOGITS else Block.ATTENTION
-            positions = k if fields["gather"] else 1
-            found[block.value] += positions * features * fields["outputs"] * mac
+            positions = k if fields["ranked"] else 1
+            inner = sum(layout.channels for layout in inputs[at])
+            found[block.value] += positions * inner * fields["outputs"] * mac
     return found

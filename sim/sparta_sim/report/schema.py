@@ -18,7 +18,7 @@ _NETWORK = {
     "default_k": int,
     "input": [int],
 }
-_LEVEL = {"k": int, "sparsity_percent": NUMBER, "samples": int}
+_LEVEL = {"k": int, "k_mean": NUMBER, "sparsity_percent": NUMBER, "samples": int}
 
 SECTIONS: Mapping[str, Mapping[str, Any]] = {
     "training": {

@@ -1,0 +1,66 @@
+"""Cycles of SCORE and RANK descriptors, from ``start`` to ``done``."""
+
+from collections.abc import Mapping
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import RankBy
+from sparta_hw.numerics import unsigned_bits
+from sparta_rtl.rank import MLP_PERIOD, SPATIAL_PERIOD
+from sparta_rtl.token_mlp import LATENCY
+from sparta_rtl.token_reader import READ_CYCLES, READ_SPATIAL_CYCLES
+from sparta_rtl.topk_choice import choice_cycles
+
+__all__ = ["rank_cycles", "score_cycles"]
+
+
+def score_cycles(config: CoreConfig, fields: Mapping[str, int]) -> int:
+    """Clock cycles of the score unit: ``tokens * scales * (q + 1) + 8``, q = bits of ``silent_cue``.
+
+    One division a token and scale, and 8 cycles from the first read to the first record.
+
+    Parameters
+    ----------
+    config : CoreConfig
+        The core.
+    fields : mapping
+        Descriptor fields (:func:`sparta_hw.descriptor.decode`); ``tokens`` and ``scales`` count.
+    """
+    return fields["tokens"] * fields["scales"] * (unsigned_bits(config.silent_cue) + 1) + 8
+
+
+def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, request: int) -> int:
+    """Clock cycles of the rank unit.
+
+    Tokens are read one in a period P, scored, and listed one a cycle::
+
+        RATE            N + groups + rounds + 5,          rounds = ceil(groups / N)
+        MSP             N + K + 11
+        FUSION          8 N + K + 19                      priority too
+        with spatial    9 N + K + 26
+        dynamic         P N + K - P + 12 + choice         choice = 2 b + 35, b = bits of max_tokens * 2047
+
+    Parameters
+    ----------
+    config : CoreConfig
+        The core.
+    fields : mapping
+        Descriptor fields; ``by``, ``tokens``, ``groups``, ``spatial`` and ``dynamic`` count.
+    topk : int
+        K, at least 1.
+    request : int
+        K that the host asks for, 0 for a dynamic one.
+    """
+    by, tokens = RankBy(fields["by"]), fields["tokens"]
+    fuses = by is RankBy.FUSION
+    spatial = fuses and fields["spatial"]
+    period = SPATIAL_PERIOD if spatial else MLP_PERIOD if fuses or by is RankBy.PRIORITY else 1
+    last_token = 1 + (tokens - 1) * period
+    if by is RankBy.RATE:
+        rounds = -(-fields["groups"] // tokens)
+        return last_token + READ_CYCLES + fields["groups"] + rounds + 1
+    if by is not RankBy.PRIORITY and fields["dynamic"] and request == 0:
+        chosen = last_token + READ_CYCLES + choice_cycles(config)
+    else:
+        read = READ_SPATIAL_CYCLES if spatial else READ_CYCLES
+        chosen = last_token + read + (LATENCY if period > 1 else 0)
+    return chosen + topk + 7

@@ -1,0 +1,63 @@
+"""Work of the SCORE and RANK units."""
+
+from collections.abc import Mapping
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import RankBy
+from sparta_hw.numerics import unsigned_bits
+from sparta_rtl.layouts import mask_layout, record_layout
+from sparta_sim.energy.figures import access_pj, adder_pj, multiplier_pj
+from sparta_sim.energy.parts import Events, Part
+
+__all__ = ["rank_events", "score_events"]
+
+_NEIGHBOURS = 8
+_INPUTS = 3
+
+
+def score_events(config: CoreConfig, fields: Mapping[str, int]) -> Events:
+    """Divisions, look-ups and additions of every scale, and one record a token."""
+    tokens, items = fields["tokens"], fields["tokens"] * fields["scales"]
+    cue_bits = unsigned_bits(config.silent_cue)
+    sum_bits = unsigned_bits(config.max_features * config.max_steps)
+    sums, entries = 5 * sum_bits, 2 * config.table_bits
+    rows = config.scales * (config.silent_cue + 1)
+    cue_rows = config.max_tokens * config.scales
+    yield Part.SELECTION, "cue sums read", items, access_pj(sums, sums * cue_rows)
+    yield Part.SELECTION, "division steps", 4 * cue_bits * items, adder_pj(sum_bits)
+    yield Part.SELECTION, "score tables read", 4 * items, access_pj(entries, rows * entries)
+    yield Part.SELECTION, "score additions", 8 * items, adder_pj(config.score_bits)
+    yield Part.SELECTION, "records written", tokens, _record_pj(config)
+
+
+def rank_events(config: CoreConfig, fields: Mapping[str, int], k: int) -> Events:
+    """Records, the token MLP, the sorter and the lists."""
+    tokens, by = fields["tokens"], RankBy(fields["by"])
+    neighbours = _NEIGHBOURS if fields["spatial"] else 0
+    listed = fields["groups"] if by is RankBy.RATE else k
+    entry = unsigned_bits(config.max_tokens - 1) + mask_layout(config).size
+    yield Part.SELECTION, "records read", tokens * (1 + neighbours) + listed, _record_pj(config)
+    yield Part.SELECTION, "neighbour additions", tokens * neighbours, adder_pj(config.cue_bits)
+    runs = tokens * (by in (RankBy.FUSION, RankBy.PRIORITY)) + fields["dynamic"]
+    products = runs * config.hidden_units * (_INPUTS + 1)
+    yield (
+        Part.SELECTION,
+        "MLP multiplications",
+        products,
+        multiplier_pj(config.score_bits, config.weight_bits),
+    )
+    yield Part.SELECTION, "MLP additions", products, adder_pj(config.mlp_bias_bits)
+    if fields["dynamic"]:
+        yield (
+            Part.SELECTION,
+            "squares of K's statistics",
+            tokens,
+            multiplier_pj(config.cue_bits, config.cue_bits),
+        )
+    yield Part.SELECTION, "sorter comparisons", tokens * config.max_topk, adder_pj(config.score_bits)
+    yield Part.SELECTION, "list entries written", listed, access_pj(entry, entry * config.max_topk)
+
+
+def _record_pj(config: CoreConfig) -> float:
+    bits = record_layout(config).size
+    return access_pj(bits, bits * config.max_tokens)

@@ -1,0 +1,52 @@
+"""Gated tokens and their pooled sum (paper eq. 9, STEN's timing-aware attention)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparta_hw.config import CoreConfig
+from sparta_hw.ir import GateSource, TokenGate, TokenPool
+from sparta_hw.numerics import floor_shift, saturate
+
+__all__ = ["gate", "pool", "score_bucket", "token_gain"]
+
+IntArray = NDArray[np.int64]
+
+_GAIN_MAX = (1 << CoreConfig.gain_bits) - 1
+_BUCKET_SHIFT = CoreConfig.score_bits - 7
+
+
+def score_bucket(score: IntArray) -> IntArray:
+    """Index of a score in a table of 128 entries."""
+    return (score >> _BUCKET_SHIFT) + 64
+
+
+def token_gain(op: TokenGate, winners: IntArray, k: IntArray, msp: IntArray) -> IntArray:
+    """Gain (n, N): alpha for the first K of ``winners`` (n, ranks), beta for others, times the timing table."""
+    chosen = np.zeros(msp.shape, bool)
+    np.put_along_axis(chosen, winners, np.arange(winners.shape[1]) < k[:, None], axis=1)
+    gain = np.where(chosen, op.alpha, op.beta)
+    if op.timing is None:
+        return gain
+    return np.minimum(gain * op.timing[score_bucket(msp)] >> CoreConfig.gain_frac, _GAIN_MAX)
+
+
+def gate(op: TokenGate, spikes: dict[str, IntArray], gain: IntArray, group: IntArray | None) -> IntArray:
+    """Spike counts (n, N, D) times the gains (n, N), from 0 to the largest value of the format."""
+    counts = [_counts(source, spikes[source.spikes.name]) for source in op.sources]
+    count = np.concatenate(counts, axis=2)
+    if group is not None:
+        count = np.take_along_axis(count, group[:, :, None], axis=1)
+    return np.minimum(floor_shift(count * gain[:, :, None], op.shift), op.output.type.max)
+
+
+def _counts(source: GateSource, spikes: IntArray) -> IntArray:
+    """Spike counts (n, grid tokens, C)."""
+    samples, _, channels, height, width = spikes.shape
+    count = spikes.sum(axis=1).reshape(samples, channels, height * width).transpose(0, 2, 1)
+    return count if source.cells is None else count[:, source.cells]
+
+
+def pool(op: TokenPool, tokens: IntArray, attended: IntArray) -> IntArray:
+    """Features (n, D): sums over tokens (n, N, D) and attention rows (n, K, D) on one grid, shifted."""
+    total = (tokens.sum(axis=1) << op.token_shift) + (attended.sum(axis=1) << op.attention_shift)
+    return saturate(floor_shift(total, op.shift), op.output.type)
