@@ -8,12 +8,23 @@ import sys
 from collections.abc import Sequence
 
 from sparta_hw import __version__
-from sparta_hw.commands import compile, cosim, estimate, export, report, rtl, synth, train
+from sparta_hw.commands import (
+    compile,
+    cosim,
+    estimate,
+    evaluate,
+    experiment,
+    export,
+    report,
+    rtl,
+    synth,
+    train,
+)
 from sparta_hw.errors import MismatchError, SpartaError
 
 __all__ = ["main"]
 
-COMMANDS = (train, export, compile, rtl, cosim, estimate, synth, report)
+COMMANDS = (train, evaluate, experiment, export, compile, rtl, cosim, estimate, synth, report)
 """In the order of the flow."""
 
 

@@ -157,8 +157,9 @@ NAMED_CONFIGS = {
             name="nmnist",
             max_steps=16,
             max_tokens=128,
+            max_features=128,
             spike_lines=4096,
-            weight_rows=8192,
+            weight_rows=16384,
             layers=48,
         ),
         CoreConfig(

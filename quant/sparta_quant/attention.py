@@ -56,15 +56,8 @@ class SparseAttention(GridModule):
         ``mask`` (batch, K) is added to the logits of a key; ranks where ``keep`` (batch, K) is 0 take no part, and
         its gradient is that of a weight on keys and rows; ``sharpness`` (batch, K) multiplies the logits of a query.
         """
-        q, k, v = (part.unflatten(2, (self._heads, -1)).transpose(1, 2) for part in (query, key, value))
-        z = q @ k.transpose(2, 3)
-        if self.exact:
-            z = _saturated(floor_ste(z, _SCORE.frac))
-        if sharpness is not None:
-            z = z * sharpness[:, None, :, None]
-            z = floor_ste(z, _SCORE.frac) if self.exact else z
-        z = z + mask[:, None, None, :]
-        z = _saturated(z) if self.exact else z
+        v = self._of_heads(value)
+        z = self._logits(query, key, mask, sharpness)
         columns = keep[:, None, None, :]
         if not self.exact:
             result = _softmax(z, columns) @ v
@@ -73,6 +66,25 @@ class SparseAttention(GridModule):
             if torch.is_grad_enabled():
                 result = exact_ste(result, _softmax(z, columns) @ v)
         return result.transpose(1, 2).flatten(2) * keep.unsqueeze(2)
+
+    def weights(
+        self, query: Tensor, key: Tensor, mask: Tensor, keep: Tensor, sharpness: Tensor | None = None
+    ) -> Tensor:
+        """Weights (batch, heads, K, K) of :meth:`forward` in real numbers; rows sum to 1."""
+        return _softmax(self._logits(query, key, mask, sharpness), keep[:, None, None, :])
+
+    def _of_heads(self, part: Tensor) -> Tensor:
+        return part.unflatten(2, (self._heads, -1)).transpose(1, 2)
+
+    def _logits(self, query: Tensor, key: Tensor, mask: Tensor, sharpness: Tensor | None) -> Tensor:
+        z = self._of_heads(query) @ self._of_heads(key).transpose(2, 3)
+        if self.exact:
+            z = _saturated(floor_ste(z, _SCORE.frac))
+        if sharpness is not None:
+            z = z * sharpness[:, None, :, None]
+            z = floor_ste(z, _SCORE.frac) if self.exact else z
+        z = z + mask[:, None, None, :]
+        return _saturated(z) if self.exact else z
 
     def _integer_attention(self, z: Tensor, value: Tensor, columns: Tensor) -> Tensor:
         """The quotient in integers; sums are float64, below 2^53, and so exact."""

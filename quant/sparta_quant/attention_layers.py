@@ -18,7 +18,9 @@ __all__ = ["AttentionLayer", "AttentionLayers"]
 
 _TEMPORAL_PER_STEP = -1.1
 """Middle of a scale's temporal scores before training, a time step."""
-_ATTENTION_WEIGHT = 0.1
+_COUNT_GAIN = 8.0
+"""Of query and key over the T steps of a spike count."""
+_ATTENTION_WEIGHT = 0.01
 """Size of the initial weights on attention in the residual stream."""
 
 
@@ -46,6 +48,9 @@ class AttentionLayer(GridModule):
             Projection(features, features, input=x, output=output, bias=config.projection_bias)
             for output in (config.query, config.key, config.value)
         )
+        with torch.no_grad():
+            for projection in (self.query, self.key):
+                projection.linear.layer.weight.mul_(_logit_gain(config))
         self.attention = SparseAttention(config.value, config.heads)
         self.hidden: Projection | None = None
         if layer < config.attention_layers - 1:
@@ -78,6 +83,11 @@ class AttentionLayer(GridModule):
         self.value.linear.freeze(integers.value)
         if self.hidden is not None and integers.hidden is not None:
             self.hidden.linear.freeze(integers.hidden)
+
+
+def _logit_gain(config: SpartaConfig) -> float:
+    """Factor on the initial weights of query and key: logits of tokens, which are spike counts, start near 1."""
+    return _COUNT_GAIN / config.timesteps * (config.features / config.heads) ** -0.25
 
 
 class AttentionLayers(GridModule):

@@ -1,4 +1,4 @@
-"""Deployed networks on disk: integers, configuration and measured accuracy."""
+"""Trained networks on disk: integers, the parameters in floats before them, configuration, measured accuracy."""
 
 import io
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sparta_hw.errors import InputFileError
 from sparta_hw.files import read_bytes, write_atomic
@@ -17,7 +18,9 @@ from sparta_quant.network import SpartaNetwork
 __all__ = [
     "DIGITS_CHECKPOINT",
     "Measured",
+    "has_float_network",
     "load_checkpoint",
+    "load_float_network",
     "read_tensors",
     "save_checkpoint",
     "write_tensors",
@@ -26,7 +29,7 @@ __all__ = [
 DIGITS_CHECKPOINT = Path(__file__).parent / "checkpoints" / "digits.pt"
 """The digits network as :func:`~sparta_quant.train.train` leaves it with its default settings."""
 
-_FORMAT = "sparta network 2"
+_FORMAT = "sparta network 3"
 
 
 @dataclass(frozen=True)
@@ -41,25 +44,40 @@ class Measured:
         Of the deployed integers, default K.
     accuracy_of_k : dict of int to float
         Of the deployed integers, for each K of the sparsity levels.
-    firing_rates : tuple of float
-        Mean spikes per neuron and step of each stem layer.
+    mean_k : float
+        Tokens that attended at the default K.
+    firing_rates : dict of str to float
+        Mean spikes per neuron and step of each spiking layer.
     """
 
     float_accuracy: float
     accuracy: float
     accuracy_of_k: dict[int, float]
-    firing_rates: tuple[float, ...]
+    mean_k: float
+    firing_rates: dict[str, float]
 
     def metadata(self) -> dict[str, str]:
         """For the ``metadata_props`` of an exported model."""
         return {"accuracy": f"{self.accuracy:.4f}", "float_accuracy": f"{self.float_accuracy:.4f}"}
 
 
-def save_checkpoint(network: SpartaNetwork, measured: Measured, path: str | Path) -> None:
-    """Write the network's integers and measurements; a reader never sees half a file."""
-    write_tensors(
-        path, {"format": _FORMAT, "network": network.integers().to_dict(), "measured": asdict(measured)}
-    )
+def save_checkpoint(
+    network: SpartaNetwork,
+    measured: Measured,
+    path: str | Path,
+    float_parameters: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write the network's integers and measurements; a reader never sees half a file.
+
+    ``float_parameters`` is the ``state_dict`` of the network before the quantisers were switched on.
+    """
+    content = {
+        "format": _FORMAT,
+        "network": network.integers().to_dict(),
+        "measured": asdict(measured),
+        "float_parameters": dict(float_parameters or {}),
+    }
+    write_tensors(path, content)
 
 
 def load_checkpoint(path: str | Path) -> tuple[SpartaNetwork, Measured]:
@@ -70,11 +88,37 @@ def load_checkpoint(path: str | Path) -> tuple[SpartaNetwork, Measured]:
     InputFileError
         The file is missing, damaged, or something else.
     """
+    content = _read_checkpoint(path)
+    network = SpartaNetwork.from_integers(NetworkIntegers.from_dict(content["network"]))
+    return network, Measured(**content["measured"])
+
+
+def has_float_network(path: str | Path) -> bool:
+    """Whether :func:`load_float_network` finds one in the file of :func:`save_checkpoint`."""
+    return bool(_read_checkpoint(path)["float_parameters"])
+
+
+def load_float_network(path: str | Path) -> SpartaNetwork:
+    """The network of :func:`save_checkpoint` as it was in floats, before the quantisers were switched on.
+
+    Raises
+    ------
+    InputFileError
+        The file is missing, damaged, something else, or has no parameters in floats.
+    """
+    content = _read_checkpoint(path)
+    if not content["float_parameters"]:
+        raise InputFileError(f"{path}: has no parameters in floats, only integers; train the network again")
+    network = SpartaNetwork(NetworkIntegers.from_dict(content["network"]).config)
+    network.load_state_dict(content["float_parameters"])
+    return network.eval()
+
+
+def _read_checkpoint(path: str | Path) -> dict[str, Any]:
     content = read_tensors(path, "a network checkpoint")
     if content.get("format") != _FORMAT:
         raise InputFileError(f"{path}: not a network checkpoint of this release (expected {_FORMAT!r})")
-    network = SpartaNetwork.from_integers(NetworkIntegers.from_dict(content["network"]))
-    return network, Measured(**content["measured"])
+    return content
 
 
 def write_tensors(path: str | Path, content: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from sparta_hw.errors import ConfigError
 from sparta_hw.numerics import FixedPoint
 from sparta_hw.sparsity import SPARSITY_LEVELS, topk_of
 
-__all__ = ["CUES", "DIGITS", "Branches", "Feedback", "SpartaConfig", "StemLayer"]
+__all__ = ["CUES", "Branches", "Feedback", "SpartaConfig", "StemLayer"]
 
 CUES = ("first", "interval", "burst", "rate")
 """The cues in the order of their tables."""
@@ -313,17 +313,3 @@ class SpartaConfig:
                 "feedback": Feedback(**values["feedback"]) if values.get("feedback") else None,
             }
         )
-
-
-DIGITS = SpartaConfig(
-    name="digits",
-    timesteps=8,
-    input=(2, 16, 16),
-    stem=(
-        StemLayer(channels=16, kernel=5, stride=2, pad=2, reset="hard"),
-        StemLayer(channels=32, kernel=3, stride=1, pad=1, reset="soft"),
-    ),
-    classes=10,
-    default_k=22,
-)
-"""The embedded default: handwritten digits as events, 64 tokens of 32 features."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sparta_hw.config import CoreConfig
+from sparta_quant.first_spike import first_spike
 from sparta_quant.grid import GridModule, floor_ste
 
 __all__ = ["Cues", "SpikeCues"]
@@ -33,8 +34,8 @@ class SpikeCues(GridModule):
         steps, channels = spikes.shape[0], spikes.shape[2]
         train = spikes.flatten(3)
         count = train.sum(0)
-        lead = _silent_steps(train)
-        tail = _silent_steps(train.flip(0))
+        lead = first_spike(train)
+        tail = first_spike(train, backwards=True)
         span = torch.where(count > 0, steps - 1 - tail - lead, 0).sum(1)
         gaps = torch.relu(count - 1).sum(1)
         burst = (train[1:] * train[:-1]).sum((0, 2))
@@ -47,13 +48,3 @@ class SpikeCues(GridModule):
 
     def _to_grid(self, cue: Tensor) -> Tensor:
         return floor_ste(cue, CoreConfig.cue_frac) if self.exact else cue
-
-
-def _silent_steps(train: Tensor) -> Tensor:
-    """Steps before the first spike along axis 0; its length where there is none."""
-    silent = torch.ones_like(train[0])
-    steps = torch.zeros_like(train[0])
-    for spikes in train:
-        silent = silent * (1 - spikes)
-        steps = steps + silent
-    return steps

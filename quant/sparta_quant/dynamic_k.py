@@ -16,8 +16,8 @@ _ENTRY_FRAC = CoreConfig.sparsity_frac - 4
 """Fractional bits of the output that points into the table."""
 _AVERAGE_SPARSITY_LOGIT = 0.6366
 """sigmoid of it is 0.654, the average sparsity of the paper."""
-_SPREAD = 0.5
-"""Of the initial weights: enough for K to differ between inputs."""
+_SPREAD = 4.0
+"""Of the initial weights on cues as large as ``longest``: K differs between inputs, and none saturates rho."""
 
 
 class KTable(GridPart[NDArray[np.int64]]):
@@ -57,13 +57,18 @@ class DynamicK(GridModule):
     ----------
     tokens, k_min : int
         N, and the smallest K.
+    longest : float
+        Largest interval that a token can have.
     """
 
-    def __init__(self, tokens: int, k_min: int) -> None:
+    def __init__(self, tokens: int, k_min: int, longest: float) -> None:
         super().__init__()
         self._tokens, self._k_min = tokens, k_min
         self.mlp = TokenMLP(
-            CoreConfig.cue_frac, CoreConfig.sparsity_frac, bias=_AVERAGE_SPARSITY_LOGIT, spread=_SPREAD
+            CoreConfig.cue_frac,
+            CoreConfig.sparsity_frac,
+            bias=_AVERAGE_SPARSITY_LOGIT,
+            spread=_SPREAD / longest,
         )
         self.table = KTable(tokens, k_min)
 

@@ -1,10 +1,11 @@
-"""Accuracy and firing rates of a network over a data set."""
+"""Accuracy, K and firing rates of a network over a data set."""
 
 from dataclasses import dataclass
 
 import torch
+from tqdm import tqdm
 
-from sparta_quant.events import EventDataset
+from sparta_quant.data import Dataset
 from sparta_quant.network import SpartaNetwork
 
 __all__ = ["Evaluation", "evaluate"]
@@ -12,25 +13,46 @@ __all__ = ["Evaluation", "evaluate"]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``accuracy`` in 0 to 1; ``firing_rates``, mean spikes per neuron and step of each stem layer."""
+    """What a network did on a data set.
+
+    Parameters
+    ----------
+    accuracy : float
+        0 to 1.
+    mean_k : float
+        Tokens that attended, mean over the samples.
+    firing_rates : dict of str to float
+        Mean spikes per neuron and step of each spiking layer.
+    """
 
     accuracy: float
-    firing_rates: tuple[float, ...]
+    mean_k: float
+    firing_rates: dict[str, float]
 
 
 @torch.no_grad()
 def evaluate(
-    network: SpartaNetwork, dataset: EventDataset, k: int | None = None, batch: int = 128
+    network: SpartaNetwork,
+    dataset: Dataset,
+    k: int | None = None,
+    *,
+    batch: int = 100,
+    progress: bool = False,
 ) -> Evaluation:
-    """Classify every recording; ``k`` tokens attend (the network's default if None)."""
+    """Classify every sample; ``k`` tokens attend (the network's default if None).
+
+    The feedback controller starts from its reset state at each sample, so that the order of samples does not matter.
+    """
     network.eval()
-    correct, spikes_of = 0, torch.zeros(len(network.stem))
-    for start in range(0, len(dataset), batch):
-        spikes = torch.from_numpy(dataset.spikes[start : start + batch]).transpose(0, 1).float()
-        labels = torch.from_numpy(dataset.labels[start : start + batch])
-        layers = network.layers(spikes, k)
+    device = next(iter(network.state_dict().values())).device
+    correct, tokens, rates = 0, 0, dict.fromkeys(network.spike_names, 0.0)
+    starts = range(0, len(dataset), batch)
+    for start in tqdm(starts, disable=not progress, unit="batch", desc=f"evaluating {network.config.name}"):
+        part = torch.arange(start, min(start + batch, len(dataset)))
+        layers = network.layers(dataset.unpacked(dataset.tensor(part).to(device)), k)
+        labels = torch.from_numpy(dataset.labels[part.numpy()]).to(device)
         correct += int((layers["logits"].argmax(1) == labels).sum())
-        spikes_of += torch.tensor([float(layers[f"stem.{n}"].mean()) for n in range(len(spikes_of))]) * len(
-            labels
-        )
-    return Evaluation(correct / len(dataset), tuple((spikes_of / len(dataset)).tolist()))
+        tokens += int(network.k_of(layers, k).sum())
+        for name, rate in network.firing_rates(layers).items():
+            rates[name] += rate * len(part) / len(dataset)
+    return Evaluation(correct / len(dataset), tokens / len(dataset), rates)

@@ -1,15 +1,13 @@
 """HI-LIF: heterogeneously initialised leaky integrate-and-fire neurons (paper Algorithm 1)."""
 
-import math
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.numerics import FixedPoint
-from sparta_quant.grid import GridPart, floor_ste, round_to
+from sparta_quant.grid import GridPart, round_to
 from sparta_quant.integers import HILIFIntegers
+from sparta_quant.lif_over_time import lif_over_time
 from sparta_quant.prior import NormalPrior
 
 __all__ = ["HILIF"]
@@ -18,20 +16,6 @@ _SMALLEST_TAU = 1.01
 _SMALLEST_THRESHOLD = 0.1
 """As a part of the mean threshold at the start."""
 _LEAK = FixedPoint(CoreConfig.tau_bits, CoreConfig.tau_bits, signed=False)
-
-
-class _Fire(torch.autograd.Function):
-    """Heaviside step, 1 at zero; backward is the derivative of ``atan(pi * u) / pi`` (ATan surrogate)."""
-
-    @staticmethod
-    def forward(ctx: Any, u: Tensor) -> Tensor:
-        ctx.save_for_backward(u)
-        return (u >= 0).to(u.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (u,) = ctx.saved_tensors
-        return gradient / (1 + (math.pi * u) ** 2)
 
 
 class HILIF(GridPart[HILIFIntegers]):
@@ -145,13 +129,5 @@ class HILIF(GridPart[HILIFIntegers]):
         if offset is not None:
             grid = self.membrane.scale
             v_th = (v_th + offset.view(-1, 1, 1, 1)).clamp(grid, self.membrane.max * grid)
-        v = torch.full_like(x[0], self.v_reset)
-        spikes = []
-        for x_t in x:
-            charge = (x_t - v) * tau_inv
-            v = v + (floor_ste(charge, self.membrane.frac) if self.exact else charge)
-            margin = v - v_th
-            s_t = _Fire.apply(margin)
-            v = torch.where(margin >= 0, margin if self.soft else self.v_reset, v)
-            spikes.append(s_t)
-        return torch.stack(spikes)
+        frac = self.membrane.frac if self.exact else None
+        return lif_over_time(x, tau_inv, v_th, v_reset=self.v_reset, soft=self.soft, frac=frac)

@@ -17,13 +17,16 @@ _SPIKE_GAIN = 4.0
 _PIXEL_GAIN = 1 / 32
 """Initial weights over pixels are small, because pixels reach 255."""
 
+_DEVIATION = 2.0
+"""Of normalised currents: with thresholds near 1, neurons of all layers fire from the first step of training on."""
+
 
 class SpikingConv(GridModule):
     """``s = HILIF(sat_s16(floor(conv(spikes_t) + bias)))``, see ARCHITECTURE.md "Spiking convolution".
 
     In the first phase of training the sums are normalised over the batch::
 
-        x = (conv - mean) / deviation + bias
+        x = 2 (conv - mean) / deviation + bias
 
     A neuron does not change when its current and its threshold grow by the same factor, so that
     :meth:`fold_` moves the deviation into the thresholds and the mean into the biases; weights stay the same.
@@ -88,13 +91,25 @@ class SpikingConv(GridModule):
 
     def _currents(self, frames: Tensor) -> Tensor:
         weight, bias = self.conv()
+        frames = frames.contiguous(memory_format=torch.channels_last)
         if self.cell > 1:
             frames = F.avg_pool2d(frames, self.cell, divisor_override=1)
-        if self.normalise is None:
-            x = self._convolved(frames, weight, bias)
-        else:
-            x = self.normalise(self._convolved(frames, weight, None)) + bias.view(-1, 1, 1)
+        if self.normalise is not None:
+            return self._normalised(self.normalise, self._convolved(frames, weight, None), bias)
+        x = self._convolved(frames, weight, bias)
         return self.current(x) if self.exact else x
+
+    def _normalised(self, statistics: nn.BatchNorm2d, x: Tensor, bias: Tensor | None) -> Tensor:
+        return F.batch_norm(
+            x,
+            statistics.running_mean,
+            statistics.running_var,
+            weight=torch.full_like(bias, _DEVIATION) if bias is not None else None,
+            bias=bias,
+            training=statistics.training,
+            momentum=statistics.momentum or 0.0,
+            eps=statistics.eps,
+        )
 
     def _convolved(self, frames: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.conv2d(frames, weight, bias, stride=self.shape.stride, padding=self.shape.pad)
@@ -105,7 +120,7 @@ class SpikingConv(GridModule):
         if self.normalise is None:
             return
         statistics = self.normalise.state_dict()
-        deviation = torch.sqrt(statistics["running_var"] + self.normalise.eps)
+        deviation = torch.sqrt(statistics["running_var"] + self.normalise.eps) / _DEVIATION
         self.hilif.rescale_(deviation)
         self.conv.layer.bias.mul_(deviation).sub_(statistics["running_mean"])
         self.normalise = None

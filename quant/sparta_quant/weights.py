@@ -113,7 +113,7 @@ def linear_weights(
 ) -> Weights:
     """Weights of a linear layer; those of logits start small, because pooled features are sums."""
     layer = QuantLinear(inputs, outputs, bias=bias, weight_quant=_Weight8)
-    return Weights(layer, input_frac, output_frac, gain=0.1 if output_frac is None else 1.0)
+    return Weights(layer, input_frac, output_frac, gain=0.01 if output_frac is None else 1.0)
 
 
 def _frac_of(scale: Tensor) -> int:

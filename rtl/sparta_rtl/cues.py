@@ -10,7 +10,10 @@ from sparta_rtl.layouts import spike_item_layout
 from sparta_rtl.memory import BlockRam, ReadPort
 from sparta_rtl.popcount import popcount
 
-__all__ = ["CueUnit", "cue_sums_layout"]
+__all__ = ["CUE_TAIL_CYCLES", "CueUnit", "cue_sums_layout"]
+
+CUE_TAIL_CYCLES = 2
+"""Cycles beyond T from the end of a layer until its cues are in memory."""
 
 
 def cue_sums_layout(config: CoreConfig) -> data.StructLayout:

@@ -15,6 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples", type=positive, default=20, help="test samples in the vectors (default: 20)"
     )
+    parser.add_argument(
+        "--data", default="digits", help="data set of the test samples (default: the embedded digits)"
+    )
     add_output(parser)
 
 
@@ -29,7 +32,8 @@ def run(options: argparse.Namespace) -> None:
     from sparta_hw.vectors import load_vectors
     from sparta_hw.witness import check_against_runtime
     from sparta_quant.checkpoint import load_checkpoint
-    from sparta_quant.data import load_digits
+    from sparta_quant.data import open_dataset
+    from sparta_quant.data.fit import check_fit
     from sparta_quant.evaluate import evaluate
     from sparta_quant.export import export_onnx, export_vectors
 
@@ -40,18 +44,20 @@ def run(options: argparse.Namespace) -> None:
     export_onnx(network, model, measured.metadata())
     onnx.checker.check_model(onnx.load(model), full_check=True)
 
-    test = load_digits("test")
+    config = network.config
+    test = open_dataset(options.data, "test", steps=config.timesteps, size=config.input[1:])
+    check_fit(config, test)
     reproduced = evaluate(network, test).accuracy
     print(
         f"test accuracy, {len(test)} samples: float {measured.float_accuracy:.2%}, quantised"
         f" {reproduced:.2%} (recorded at training: {measured.accuracy:.2%})"
     )
-    spikes, labels = test.spikes[: options.samples], test.labels[: options.samples]
+    chosen = test.head(options.samples)
     make_output(folder / "vectors")
     compared = 0
     for k in sorted({*network.config.k_levels, network.config.default_k}, reverse=True):
         path = folder / "vectors" / f"k{k}.npz"
-        export_vectors(network, spikes, labels, path, k)
+        export_vectors(network, chosen.spikes, chosen.labels, path, k)
         vectors = load_vectors(path)
         fracs = {name: network.frac(name) for name in vectors.tensors}
         compared += check_against_runtime(model, fracs, vectors)

@@ -1,36 +1,73 @@
-"""Train the digits network: first in floats, then quantisation-aware on the hardware's grids. Resumes by itself."""
+"""Train a network: first in floats, then quantisation-aware on the hardware's grids. Resumes by itself."""
 
 import argparse
 
 from sparta_hw.commands.options import add_output, make_output, one_thread, positive
 
 NAME = "train"
-HELP = "quantisation-aware training of the digits network"
-EXAMPLE = "example: sparta-hw train -o build/train"
+HELP = "quantisation-aware training of a named network"
+EXAMPLE = "example: sparta-hw train nmnist --data N-MNIST -o build/nmnist"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("network", nargs="?", default="digits", help="a named network (default: digits)")
     parser.add_argument(
-        "--epochs", type=positive, help="passes over the data in floats (default: the release's)"
+        "--data", default="digits", help="data set, a file or folder (default: the embedded digits)"
     )
     parser.add_argument(
-        "--finetune-epochs", type=positive, help="passes on the grids (default: the release's)"
+        "--epochs", type=positive, help="passes over the data in floats (default: the network's)"
     )
-    parser.add_argument("--seed", type=int, help="random seed (default: the release's)")
+    parser.add_argument(
+        "--finetune-epochs", type=positive, help="passes on the grids (default: the network's)"
+    )
+    parser.add_argument("--batch", type=positive, help="samples of one step (default: the network's)")
+    parser.add_argument("--learning-rate", type=float, help="at the start (default: the network's)")
+    parser.add_argument(
+        "--finetune-rate", type=float, help="at the start, on the grids (default: the network's)"
+    )
+    parser.add_argument("--seed", type=int, help="of everything random (default: 0)")
+    parser.add_argument(
+        "--limit", type=positive, metavar="N", help="only N training samples, spread over all"
+    )
+    parser.add_argument(
+        "--accelerator", default="cpu", help="cpu, gpu or auto, by Lightning Fabric (default: cpu)"
+    )
+    parser.add_argument("--devices", type=positive, default=1, help="processes side by side (default: 1)")
     add_output(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write network.pt (and training.pt, from which an interrupted training goes on)."""
-    from sparta_quant.config import DIGITS
-    from sparta_quant.train import NETWORK_FILE, TrainSettings, train
+    """Write network.pt and history.json (and training.pt, from which an interrupted training goes on)."""
+    from dataclasses import replace
 
-    one_thread()
-    names = ("epochs", "finetune_epochs", "seed")
+    from lightning_fabric import Fabric
+
+    from sparta_quant.data import open_dataset
+    from sparta_quant.named import named_network
+    from sparta_quant.training import NETWORK_FILE, default_settings, train
+
+    if options.accelerator == "cpu":
+        one_thread()
+    config = named_network(options.network)
+    names = ("epochs", "finetune_epochs", "batch", "learning_rate", "finetune_rate", "seed")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    settings = replace(default_settings(config.name), **given)
+    train_set, test_set = (
+        open_dataset(options.data, split, steps=config.timesteps, size=config.input[1:])
+        for split in ("train", "test")
+    )
+    if options.limit:
+        train_set = train_set.spread(options.limit)
+    config = replace(config, classes=len(train_set.classes))
     folder = make_output(options.output)
-    _, measured = train(DIGITS, folder, TrainSettings(**given))
-    print(f"test accuracy: float {measured.float_accuracy:.2%}, quantised {measured.accuracy:.2%}")
+    fabric = Fabric(accelerator=options.accelerator, devices=options.devices)
+    _, measured = train(config, folder, train_set, test_set, settings, fabric=fabric)
+    if not fabric.is_global_zero:
+        return
+    print(
+        f"test accuracy on {len(test_set)} samples: float {measured.float_accuracy:.2%}, "
+        f"quantised {measured.accuracy:.2%}, mean K {measured.mean_k:.1f}"
+    )
     for k, accuracy in sorted(measured.accuracy_of_k.items(), reverse=True):
-        print(f"  K = {k}: {accuracy:.2%}")
+        print(f"  K = {k or 'own'}: {accuracy:.2%}")
     print(folder / NETWORK_FILE)

@@ -5,8 +5,7 @@ import torch
 
 from sparta_quant.checkpoint import DIGITS_CHECKPOINT, Measured, load_checkpoint
 from sparta_quant.config import Branches, Feedback, SpartaConfig, StemLayer
-from sparta_quant.data import load_digits
-from sparta_quant.events import EventDataset
+from sparta_quant.data import Dataset, load_digits
 from sparta_quant.network import SpartaNetwork
 
 
@@ -22,7 +21,7 @@ def trained() -> tuple[SpartaNetwork, Measured]:
 
 
 @pytest.fixture(scope="session")
-def digits() -> EventDataset:
+def digits() -> Dataset:
     """The test split."""
     return load_digits("test")
 

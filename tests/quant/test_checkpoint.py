@@ -9,21 +9,21 @@ import torch
 
 from sparta_hw.errors import InputFileError
 from sparta_quant.checkpoint import DIGITS_CHECKPOINT, Measured, load_checkpoint, save_checkpoint
-from sparta_quant.config import DIGITS
+from sparta_quant.data import Dataset
 from sparta_quant.evaluate import evaluate
-from sparta_quant.events import EventDataset
+from sparta_quant.named import NAMED_NETWORKS
 from sparta_quant.network import SpartaNetwork
 from sparta_quant.random_network import random_network
 
 
 @pytest.mark.slow
-def test_recorded_accuracy_is_reproduced(
-    trained: tuple[SpartaNetwork, Measured], digits: EventDataset
-) -> None:
+def test_recorded_accuracy_is_reproduced(trained: tuple[SpartaNetwork, Measured], digits: Dataset) -> None:
     network, measured = trained
-    assert network.config == DIGITS
+    assert network.config == NAMED_NETWORKS["digits"]
     assert evaluate(network, digits).accuracy == measured.accuracy
-    assert {k: evaluate(network, digits, k).accuracy for k in DIGITS.k_levels} == measured.accuracy_of_k
+    assert {
+        k: evaluate(network, digits, k).accuracy for k in network.config.k_levels
+    } == measured.accuracy_of_k
 
 
 def test_accuracy_meets_the_goal(trained: tuple[SpartaNetwork, Measured]) -> None:

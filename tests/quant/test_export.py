@@ -12,7 +12,7 @@ from onnx import ModelProto, numpy_helper
 
 from sparta_quant.checkpoint import Measured
 from sparta_quant.config import SpartaConfig
-from sparta_quant.events import EventDataset
+from sparta_quant.data import Dataset
 from sparta_quant.export import build_model, export_onnx
 from sparta_quant.network import SpartaNetwork
 from sparta_quant.random_network import random_integers, random_network, random_spikes
@@ -69,9 +69,7 @@ def differing(
 
 
 @pytest.mark.parametrize("k", [None, 1, 16, 64])
-def test_trained_network(
-    trained: tuple[SpartaNetwork, Measured], digits: EventDataset, k: int | None
-) -> None:
+def test_trained_network(trained: tuple[SpartaNetwork, Measured], digits: Dataset, k: int | None) -> None:
     network = trained[0]
     assert differing(network, build_model(network.integers(), {}), digits.spikes[:20], k) == []
 
@@ -111,7 +109,7 @@ def test_every_optimisation_level(level: LEVELS) -> None:
     [("stem.0.conv.weight", "stem.0"), ("query.0.weight", "query.0"), ("classifier.weight", "logits")],
 )
 def test_one_broken_weight_is_noticed(
-    trained: tuple[SpartaNetwork, Measured], digits: EventDataset, initializer: str, first: str
+    trained: tuple[SpartaNetwork, Measured], digits: Dataset, initializer: str, first: str
 ) -> None:
     model = build_model(trained[0].integers(), {})
     broken = next(entry for entry in model.graph.initializer if entry.name == initializer)

@@ -8,13 +8,16 @@ import torch
 
 from sparta_hw.errors import ConfigError, UnsupportedError
 from sparta_quant.checkpoint import Measured
-from sparta_quant.config import CUES, DIGITS, SpartaConfig, StemLayer
-from sparta_quant.events import EventDataset
+from sparta_quant.config import CUES, SpartaConfig, StemLayer
+from sparta_quant.data import Dataset
+from sparta_quant.named import NAMED_NETWORKS
 from sparta_quant.network import SpartaNetwork
 from sparta_quant.weights import linear_weights
 
+DIGITS = NAMED_NETWORKS["digits"]
 
-def spikes_of(dataset: EventDataset, count: int) -> torch.Tensor:
+
+def spikes_of(dataset: Dataset, count: int) -> torch.Tensor:
     return torch.from_numpy(dataset.spikes[:count]).transpose(0, 1).float()
 
 
@@ -42,9 +45,7 @@ def silent_parameters(network: SpartaNetwork) -> list[str]:
 
 
 @pytest.mark.parametrize("k", [1, 22, 64])
-def test_float32_equals_float64(
-    trained: tuple[SpartaNetwork, Measured], digits: EventDataset, k: int
-) -> None:
+def test_float32_equals_float64(trained: tuple[SpartaNetwork, Measured], digits: Dataset, k: int) -> None:
     spikes = spikes_of(digits, 16)
     single = trained[0].layers(spikes, k)
     double = copy.deepcopy(trained[0]).double().layers(spikes.double(), k)
@@ -52,7 +53,7 @@ def test_float32_equals_float64(
         assert torch.equal(values.double(), double[name].double()), name
 
 
-def test_all_values_are_on_their_grids(trained: tuple[SpartaNetwork, Measured], digits: EventDataset) -> None:
+def test_all_values_are_on_their_grids(trained: tuple[SpartaNetwork, Measured], digits: Dataset) -> None:
     network = trained[0]
     for name, values in network.layers(spikes_of(digits, 16)).items():
         scaled = values.double() * 2.0 ** network.frac(name)

@@ -103,7 +103,7 @@ def test_dynamic_k_equals_integers() -> None:
     found = set()
     for seed in range(6):
         tokens = int(rng.integers(2, 20))
-        module = DynamicK(tokens, k_min=1)
+        module = DynamicK(tokens, k_min=1, longest=8.0)
         mlp, table = random_mlp(seed, 3, 8, coarse=5), rng.integers(1, tokens + 1, 256)
         module.mlp.freeze(mlp)
         module.table.freeze(table)
@@ -131,7 +131,7 @@ def test_k_table_is_equation_7() -> None:
 
 def test_k_keeps_its_gradient_and_its_bounds() -> None:
     torch.manual_seed(0)
-    module = DynamicK(16, k_min=3)
+    module = DynamicK(16, k_min=3, longest=8.0)
     cues = [torch.rand(5, 16) * 8 for _ in range(3)]
     for on_grid in (False, True):
         if on_grid:

@@ -10,6 +10,7 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination, Op, decode
 from sparta_hw.program import Program
 from sparta_hw.tensor_layout import TensorLayout
+from sparta_rtl.cues import CUE_TAIL_CYCLES
 from sparta_rtl.feedback import FEEDBACK_CYCLES
 from sparta_rtl.sequencer import FETCH_CYCLES
 from sparta_sim.cycles.array import layer_cycles
@@ -29,15 +30,18 @@ class Prediction:
     ----------
     layer_cycles, layer_entries : tuple of int
         Cycles from start to done, and active entries, of each descriptor but END.
+    waits : int
+        Cycles in which the next descriptor is there, but cues are still on their way to memory.
     """
 
     layer_cycles: tuple[int, ...]
     layer_entries: tuple[int, ...]
+    waits: int
 
     @property
     def cycles(self) -> int:
-        """Of the inference: all units, and the fetch of each descriptor and of END (``sequencer.py``)."""
-        return sum(self.layer_cycles) + (len(self.layer_cycles) + 1) * FETCH_CYCLES
+        """Of the inference: all units, the fetch of each descriptor and of END (``sequencer.py``), and the waits."""
+        return sum(self.layer_cycles) + (len(self.layer_cycles) + 1) * FETCH_CYCLES + self.waits
 
 
 def entry_words(layout: TensorLayout, values: NDArray, config: CoreConfig) -> NDArray[np.int64]:
@@ -80,6 +84,7 @@ def predict(program: Program, tensors: Mapping[str, NDArray], k: int, request: i
     inputs = layer_inputs(program)
     cycles: list[int] = []
     entries: list[int] = []
+    waits = 0
     for at, word in enumerate(program.descriptors):
         fields = decode(word)
         active = 0
@@ -89,6 +94,8 @@ def predict(program: Program, tensors: Mapping[str, NDArray], k: int, request: i
                 count, active = layer_cycles(config, fields, words, k)
                 if fields["destination"] == Destination.LOGITS:
                     count += _result_wait(config, fields, count)
+                if fields["cues"]:
+                    waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES, 0)
             case Op.SCORE:
                 count = score_cycles(config, fields)
             case Op.RANK:
@@ -107,7 +114,7 @@ def predict(program: Program, tensors: Mapping[str, NDArray], k: int, request: i
                 break
         cycles.append(count)
         entries.append(active)
-    return Prediction(tuple(cycles), tuple(entries))
+    return Prediction(tuple(cycles), tuple(entries), waits)
 
 
 def _result_wait(config: CoreConfig, fields: Mapping[str, int], cycles: int) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparta_hw.errors import InputFileError
-from sparta_quant.data import load_nmnist, load_nmnist_npz
+from sparta_quant.data.nmnist import load_nmnist, load_nmnist_list, load_nmnist_npz
 
 EVENTS = ((3, 5, 1, 0), (33, 33, 0, 40_000), (3, 5, 0, 299_000), (7, 8, 1, 70_000))
 """x, y, polarity, microseconds."""
@@ -46,10 +46,43 @@ def test_packed_layout_gives_the_same_frames(tmp_path: Path) -> None:
     write_folder(tmp_path, recording(EVENTS))
     np.savez(tmp_path / "events.npz", **arrays())
     packed = load_nmnist_npz(tmp_path / "events.npz", steps=10)
-    np.testing.assert_array_equal(
-        packed.spikes[0], load_nmnist(tmp_path, "test", steps=10, limit=1).spikes[0]
-    )
+    np.testing.assert_array_equal(packed.spikes[0], load_nmnist(tmp_path, "test", steps=10).spikes[0])
     np.testing.assert_array_equal(packed.labels, [7])
+
+
+def write_list(root: Path, lines: str, content: bytes) -> None:
+    (root / "test1.txt").write_text(lines)
+    (root / "60001.bs2").write_bytes(content)
+
+
+def test_listed_layout_gives_the_same_frames(tmp_path: Path) -> None:
+    write_folder(tmp_path, recording(EVENTS))
+    write_list(tmp_path, "#sample #class\n60001\t7\n", recording(EVENTS))
+    listed = load_nmnist_list(tmp_path, "test", steps=10)
+    np.testing.assert_array_equal(listed.inputs[0], load_nmnist(tmp_path, "test", steps=10).inputs[0])
+    np.testing.assert_array_equal(listed.labels, [7])
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            "#sample #class\n60001\tseven\n",
+            r"test1\.txt: line 2 is '60001\\tseven', expected a sample's number",
+        ),
+        ("#sample #class\n", r"test1\.txt: names no samples"),
+        ("60002 7\n", r"60002\.bs2: no such file"),
+    ],
+)
+def test_damaged_list(tmp_path: Path, lines: str, message: str) -> None:
+    write_list(tmp_path, lines, recording(EVENTS))
+    with pytest.raises(InputFileError, match=message):
+        load_nmnist_list(tmp_path, "test", steps=10)
+
+
+def test_missing_list(tmp_path: Path) -> None:
+    with pytest.raises(InputFileError, match=r"has 0 lists train\*\.txt"):
+        load_nmnist_list(tmp_path, "train", steps=10)
 
 
 def test_folder_without_recordings(tmp_path: Path) -> None:

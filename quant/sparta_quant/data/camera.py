@@ -1,11 +1,9 @@
-"""Event data: labelled spike frames, from images in front of a simulated camera or from event streams."""
-
-from dataclasses import dataclass
+"""Images that move in front of a simulated event camera."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SACCADE", "EventDataset", "bin_events", "image_events", "upsample"]
+__all__ = ["SACCADE", "image_events", "upsample"]
 
 SACCADE = (
     (0.0, 0.0),
@@ -19,29 +17,6 @@ SACCADE = (
     (0.0, 0.0),
 )
 """A closed triangle of three saccades, (down, right) in pixels before each of 8 steps and after the last."""
-
-
-@dataclass(frozen=True, eq=False)
-class EventDataset:
-    """Labelled event recordings.
-
-    Parameters
-    ----------
-    spikes : uint8 array (n, T, 2, H, W)
-        1 where a pixel had an event in a step; channel 0 is off (darker), 1 is on (brighter).
-    labels : int64 array (n,)
-        Classes.
-    """
-
-    spikes: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def head(self, count: int) -> "EventDataset":
-        """The first ``count`` recordings."""
-        return EventDataset(self.spikes[:count], self.labels[:count])
 
 
 def upsample(images: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
@@ -87,27 +62,6 @@ def image_events(
         memory = np.where(events.any(axis=1), intensity, memory)
         frames.append(events)
     return np.stack(frames, axis=1).astype(np.uint8)
-
-
-def bin_events(
-    x: NDArray[np.integer],
-    y: NDArray[np.integer],
-    polarity: NDArray[np.integer],
-    time: NDArray[np.integer],
-    *,
-    steps: int,
-    duration: int,
-    size: tuple[int, int],
-) -> NDArray[np.uint8]:
-    """Events of one recording as frames (T, 2, H, W): 1 where a pixel had at least one event in a step.
-
-    Step t covers ``duration / steps`` units of ``time`` from 0 on; later events are left out.
-    """
-    frames = np.zeros((steps, 2, *size), np.uint8)
-    step = time.astype(np.int64) * steps // duration
-    inside = step < steps
-    frames[step[inside], polarity[inside], y[inside], x[inside]] = 1
-    return frames
 
 
 def _moved(images: NDArray[np.float64], down: float, right: float) -> NDArray[np.float64]:

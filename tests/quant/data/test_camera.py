@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from sparta_quant.data import load_digits
-from sparta_quant.events import SACCADE, EventDataset, bin_events, image_events, upsample
+from sparta_quant.data import Dataset, load_digits
+from sparta_quant.data.camera import SACCADE, image_events, upsample
 
 
 def test_path_is_closed_and_dyadic() -> None:
@@ -37,15 +37,7 @@ def test_upsampling_keeps_constants_and_interpolates() -> None:
     np.testing.assert_array_equal(upsample(np.array([[[0.0, 4.0]]]), 2)[0, 0], [0, 1, 3, 4])
 
 
-def test_binning_marks_each_step_once_and_leaves_out_late_events() -> None:
-    time = np.array([0, 1, 49, 50, 99, 100])
-    x = np.array([0, 0, 1, 1, 2, 2])
-    frames = bin_events(x, x * 0, x * 0 + 1, time, steps=2, duration=100, size=(1, 3))
-    np.testing.assert_array_equal(frames[:, 1, 0], [[1, 1, 0], [0, 1, 1]])
-    assert not frames[:, 0].any()
-
-
-def test_digits_are_split_by_class_and_always_the_same(digits: EventDataset) -> None:
+def test_digits_are_split_by_class_and_always_the_same(digits: Dataset) -> None:
     train = load_digits("train")
     assert train.spikes.shape == (1438, 8, 2, 16, 16)
     assert digits.spikes.shape == (359, 8, 2, 16, 16)

@@ -1,0 +1,8 @@
+"""Data sets: the embedded digits, and event recordings and images in their public layouts on disk."""
+
+from sparta_quant.data.augment import Augmentation
+from sparta_quant.data.dataset import Dataset, Split
+from sparta_quant.data.digits import DIGITS, load_digits
+from sparta_quant.data.registry import open_dataset
+
+__all__ = ["DIGITS", "Augmentation", "Dataset", "Split", "load_digits", "open_dataset"]

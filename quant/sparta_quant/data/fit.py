@@ -1,0 +1,32 @@
+"""Whether a data set and a network belong together."""
+
+from sparta_hw.errors import ConfigError
+from sparta_quant.config import SpartaConfig
+from sparta_quant.data.dataset import Dataset
+
+__all__ = ["check_fit"]
+
+
+def check_fit(config: SpartaConfig, dataset: Dataset) -> None:
+    """Refuse a data set that the network cannot take.
+
+    Raises
+    ------
+    ConfigError
+        Shape, steps or coding differ, or there are more classes than logits.
+    """
+    shape, wanted = "x".join(map(str, dataset.shape)), "x".join(map(str, config.input))
+    problems = {
+        f"its samples are {shape}, the network takes {wanted}": dataset.shape != config.input,
+        f"it is for coding {dataset.coding!r}, the network has {config.coding!r}": dataset.coding
+        != config.coding,
+        f"its samples have {dataset.steps} steps, the network has {config.timesteps}": (
+            config.coding == "spikes" and dataset.steps != config.timesteps
+        ),
+        f"it has {len(dataset.classes)} classes, the network has {config.classes} logits": (
+            len(dataset.classes) > config.classes
+        ),
+    }
+    for problem, found in problems.items():
+        if found:
+            raise ConfigError(f"data set {dataset.name!r} does not fit network {config.name!r}: {problem}")
