@@ -14,18 +14,18 @@ GENERATOR := $(wildcard rtl/sparta_rtl/*.py) sparta_hw/config.py sparta_hw/descr
 MEASURE := $(wildcard sim/sparta_sim/*.py sim/sparta_sim/*/*.py sim/sparta_sim/*.cpp)
 CHECKPOINT := quant/sparta_quant/checkpoints/digits.pt
 
-.PHONY: help setup rtl train synth test check bench format clean
+.PHONY: help setup rtl train synth test check bench bench-train format clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## create .venv with everything that the project needs
 
 $(SETUP): pyproject.toml
 	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet torch==2.13.0
-	$(RUN)/python -m pip install --quiet --editable '.[train,rtl,sim,synth,dev]'
+	$(RUN)/python -m pip install --quiet --editable '.[train,rtl,sim,synth,bench,dev]'
 	touch $@
 
 rtl: $(OUT)/core.v $(OUT)/cosim.json $(OUT)/estimate.json ## the main job: network to verified core, with a report
@@ -66,6 +66,9 @@ check: $(SETUP) ## lint, format, types and unit tests
 
 bench: $(SETUP) ## speed as ratios to limits
 	$(RUN)/python benchmarks/run.py
+
+bench-train: $(SETUP) ## a training step and an inference against spikingjelly and snnTorch
+	$(RUN)/python benchmarks/train_speed.py
 
 format: $(SETUP) ## reformat the sources
 	$(RUN)/ruff check --fix

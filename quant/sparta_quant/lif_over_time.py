@@ -56,10 +56,7 @@ class _LifOverTime(torch.autograd.Function):
                 v.add_(charge.mul_(2.0**frac).floor_().mul_(2.0**-frac))
             torch.sub(v, v_th, out=margin)
             torch.ge(margin, 0, out=s_t)
-            if soft:
-                v.addcmul_(s_t, v_th, value=-1)
-            else:
-                v.masked_fill_(s_t.bool(), v_reset)
+            _reset_(v, s_t, v_th, v_reset, soft)
         ctx.save_for_backward(x, tau_inv, v_th, margins, spikes)
         ctx.v_reset, ctx.soft = v_reset, soft
         return spikes
@@ -100,7 +97,12 @@ def _membrane_before(
 ) -> Tensor:
     if t == 0:
         return torch.full_like(margins[0], v_reset)
-    v = margins[t - 1] + v_th
+    return _reset_(margins[t - 1] + v_th, spikes[t - 1], v_th, v_reset, soft)
+
+
+def _reset_(v: Tensor, spikes: Tensor, v_th: Tensor, v_reset: float, soft: bool) -> Tensor:
+    """Exact: ``v - v`` is 0, and a product with 0 or 1 rounds nothing."""
     if soft:
-        return v.addcmul_(spikes[t - 1], v_th, value=-1)
-    return v.masked_fill_(spikes[t - 1].bool(), v_reset)
+        return v.addcmul_(spikes, v_th, value=-1)
+    v.addcmul_(spikes, v, value=-1)
+    return v.add_(spikes, alpha=v_reset) if v_reset else v

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = ["Augmentation"]
@@ -17,12 +16,17 @@ class Augmentation:
     """What happens to the samples of a batch, to each on its own.
 
     Works on packed spike trains and on pixels alike, before they become spikes; general libraries of transforms
-    know neither words nor a generator of one's own.
+    know neither words nor a generator of one's own. A pixel of the result is one pixel of the sample, the nearest to
+    where it comes from, or zero from outside.
 
     Parameters
     ----------
     shift : int
-        Samples move by up to so many pixels along both axes; what enters is zero.
+        Samples move by up to so many pixels along both axes.
+    rotation : float
+        Samples turn about their middle by up to so many degrees.
+    zoom : float
+        Samples shrink or grow, each axis on its own, by up to this part of their size.
     flip : bool
         Half of the samples are mirrored left to right.
     drop : float
@@ -30,13 +34,15 @@ class Augmentation:
     """
 
     shift: int = 0
+    rotation: float = 0.0
+    zoom: float = 0.0
     flip: bool = False
     drop: float = 0.0
 
     def __call__(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Augmented copies of ``inputs`` (batch, C, H, W), int32 words or uint8 pixels."""
-        if self.shift:
-            inputs = _shifted(inputs, self.shift, generator)
+        if self.shift or self.rotation or self.zoom:
+            inputs = self._moved(inputs, generator)
         if self.flip:
             mirrored = torch.randint(2, (len(inputs), 1, 1, 1), generator=generator) > 0
             inputs = torch.where(mirrored, inputs.flip(3), inputs)
@@ -44,15 +50,20 @@ class Augmentation:
             inputs = inputs & _kept(inputs, round(self.drop * (1 << _DROP_BITS)), generator)
         return inputs
 
-
-def _shifted(inputs: Tensor, shift: int, generator: torch.Generator) -> Tensor:
-    batch, channels, height, width = inputs.shape
-    padded = F.pad(inputs, (shift,) * 4)
-    down, right = torch.randint(2 * shift + 1, (2, batch, 1), generator=generator)
-    rows = (torch.arange(height) + down).view(batch, 1, height, 1)
-    columns = (torch.arange(width) + right).view(batch, 1, 1, width)
-    samples, planes = torch.arange(batch).view(-1, 1, 1, 1), torch.arange(channels).view(1, -1, 1, 1)
-    return padded[samples, planes, rows, columns]
+    def _moved(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        batch, _, height, width = inputs.shape
+        down, right = torch.randint(-self.shift, self.shift + 1, (2, batch, 1, 1), generator=generator)
+        angle, tall, wide = torch.rand((3, batch, 1, 1), generator=generator) * 2 - 1
+        angle = torch.deg2rad(angle * self.rotation)
+        y = (torch.arange(height) - (height - 1) / 2).view(-1, 1)
+        x = torch.arange(width) - (width - 1) / 2
+        rows = (y * angle.cos() - x * angle.sin()) * (1 + tall * self.zoom) + (height - 1) / 2
+        columns = (y * angle.sin() + x * angle.cos()) * (1 + wide * self.zoom) + (width - 1) / 2
+        rows, columns = rows.round().long() + down, columns.round().long() + right
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        place = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten(1)
+        moved = inputs.flatten(2).gather(2, place.unsqueeze(1).expand(-1, inputs.shape[1], -1))
+        return (moved * inside.flatten(1).unsqueeze(1)).view(inputs.shape)
 
 
 def _kept(words: Tensor, lost_eighths: int, generator: torch.Generator) -> Tensor:

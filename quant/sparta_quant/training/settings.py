@@ -57,11 +57,11 @@ class TrainSettings:
 _SETTINGS = {
     "digits": TrainSettings(),
     "nmnist": TrainSettings(
-        epochs=16,
+        epochs=24,
         finetune_epochs=4,
         learning_rate=6e-3,
         finetune_rate=2e-3,
-        augmentation=Augmentation(shift=1),
+        augmentation=Augmentation(shift=1, rotation=10.0, zoom=0.1),
     ),
     "gesture": TrainSettings(
         epochs=40,

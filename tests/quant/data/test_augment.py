@@ -37,6 +37,27 @@ def test_shift_moves_each_sample_and_fills_with_zeros() -> None:
     assert set(edge.sum((1, 2, 3)).tolist()) == {4, 6, 9}
 
 
+def test_rotation_turns_about_the_middle() -> None:
+    line = torch.zeros(50, 1, 21, 21, dtype=torch.int32)
+    line[:, 0, 10, :] = 3
+    turned = augmented(Augmentation(rotation=30.0), line)
+    assert bool((turned[:, 0, 10, 10] == 3).all())
+    assert not torch.equal(turned, line)
+    ends = (turned[:, 0, :, 1] > 0).float().argmax(1)
+    assert 4 <= int(ends.min()) < 8
+    assert 12 < int(ends.max()) <= 16
+
+
+def test_zoom_changes_the_size_of_each_axis() -> None:
+    block = torch.zeros(50, 1, 40, 40, dtype=torch.int32)
+    block[:, 0, 10:30, 10:30] = 1
+    zoomed = augmented(Augmentation(zoom=0.2), block)
+    for axis in (2, 3):
+        sizes = zoomed.amax(axis).sum(2)
+        assert 16 <= int(sizes.min()) < 19
+        assert 22 < int(sizes.max()) <= 26
+
+
 def test_flip_mirrors_about_half(words: torch.Tensor) -> None:
     flipped = augmented(Augmentation(flip=True), words)
     same = (flipped == words).all(dim=3).all(dim=2).all(dim=1)
