@@ -176,6 +176,8 @@ class SpartaNetwork(GridModule):
         """End the first phase of training: fold the normalisation, and compute on the grids from now on."""
         for stage in self.spiking:
             stage.fold_()
+        if self.stsg.dynamic_k is not None:
+            self.stsg.dynamic_k.fold_()
         for module in self.modules():
             if isinstance(module, GridModule):
                 module.exact = True

@@ -62,12 +62,11 @@ class STSG(GridModule):
         self._config = config
         self._spatial_scale = 2.0 ** (CoreConfig.cue_frac - CoreConfig.score_frac)
         score_frac = CoreConfig.score_frac
-        longest = config.timesteps * len(config.scale_channels)
-        msp = _MSP_PER_STEP * longest
+        msp = _MSP_PER_STEP * config.timesteps * len(config.scale_channels)
         self.timing = TimingCurve(_TIMING_SLOPE, msp) if config.timing_attention else None
         self.fusion = TokenMLP(score_frac, score_frac, _FUSION_AT_START) if config.fusion else None
         self.spatial = CentreSurround(config.grid) if config.fusion and config.spatial else None
-        self.dynamic_k = DynamicK(config.tokens, config.k_min, longest) if config.dynamic_k else None
+        self.dynamic_k = DynamicK(config.tokens, config.k_min) if config.dynamic_k else None
         self.topk = TopKTokens()
         self.gain = TokenGain()
         self.gate = TokenGate(config.token)

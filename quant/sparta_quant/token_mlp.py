@@ -12,7 +12,7 @@ from sparta_quant.grid import GridModule
 from sparta_quant.integers import MlpIntegers
 from sparta_quant.projection import Projection
 
-__all__ = ["HIDDEN_FRAC", "TokenMLP", "mlp_shifts"]
+__all__ = ["HIDDEN_FRAC", "INPUTS", "TokenMLP", "mlp_shifts"]
 
 INPUTS = 3
 HIDDEN_FRAC = 4

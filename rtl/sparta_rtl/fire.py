@@ -14,20 +14,23 @@ from sparta_rtl.hilif import RESULT_STAGE, SPIKE_STAGE, FireLane, lane_header
 from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_layout
 from sparta_rtl.plane_items import PlaneItems
 
-__all__ = ["QUEUE_ITEMS", "STEP_CYCLES", "FireStage"]
+__all__ = ["PLANE_LEAD", "QUEUE_ITEMS", "STEP_CYCLES", "STEP_LEAD", "FireStage"]
 
-STEP_CYCLES = 3
-"""Cycles from one step to the next, in all lanes at once."""
+STEP_CYCLES = 2
+"""Cycles from one HI-LIF step to the next, in all lanes at once; bit planes follow each other in every cycle."""
 
-QUEUE_ITEMS = 4
+STEP_LEAD, PLANE_LEAD = 3, 6
+"""Steps, or planes, of a group that are left when the next group's last entry may be issued."""
+
+QUEUE_ITEMS = 6
 """Results computed or waiting. A group starts only if its result has a place, so nothing stops half-way."""
 
 
 class FireStage(wiring.Component):
     """Takes the sums of a position and step group, one step every :data:`STEP_CYCLES` cycles, into P lanes.
 
-    With ``layer.integer`` the steps are bit planes, recombined most significant first (Horner's rule). With
-    ``layer.direct`` too, the recombined sum is the current of ``out_steps`` HI-LIF steps that follow.
+    With ``layer.integer`` the steps are bit planes, recombined most significant first (Horner's rule), one every cycle.
+    With ``layer.direct`` too, the recombined sum is the current of ``out_steps`` HI-LIF steps that follow.
 
     Members
     -------
@@ -44,9 +47,9 @@ class FireStage(wiring.Component):
     idle : Out(1)
         The tile's last result has been accepted.
 
-    Latency and throughput: a group of n steps takes 3 n cycles, and 3 ``out_steps`` more with ``direct`` after a
-    position's last one. Its result is valid 10 cycles after its last step (6 with ``integer``); ``idle``
-    follows one cycle after the last of it has been accepted.
+    Latency and throughput: a group of n steps takes 2 n cycles, one of n planes n cycles, and 2 ``out_steps`` more with
+    ``direct`` after a position's last one. Its result is valid 10 cycles after its last step (6 with ``integer``);
+    ``idle`` follows one cycle after the last of it has been accepted.
     """
 
     begin: Signal
@@ -122,8 +125,11 @@ class FireStage(wiring.Component):
         self._accepted = Signal()
         under_way, opens = Signal(range(QUEUE_ITEMS + 1)), Signal()
         first, last, has_room = Signal(), Signal(), Signal()
+        remaining, lead = Signal(range(max(steps, PLANE_LEAD) + 1)), Signal(range(PLANE_LEAD + 1))
         m.d.comb += [
             first.eq(step == 0),
+            remaining.eq(Mux(left < steps - step, left, steps - step)),
+            lead.eq(Mux(layer.integer, PLANE_LEAD, STEP_LEAD)),
             last.eq((step == steps - 1) | (left == 1)),
             has_room.eq(~first | (under_way != QUEUE_ITEMS)),
             stage.valid.eq((phase == 0) & (self.full | replay) & has_room),
@@ -135,15 +141,14 @@ class FireStage(wiring.Component):
             stage.position_end.eq(left == 1),
             stage.final.eq(last & Mux(replay, held_final, self.final)),
             self.taken.eq(stage.valid & last & ~replay),
-            self.free.eq(
-                stage.valid & ~replay & ((last & first) | (~last & ((step + 2 == steps) | (left == 2))))
-            ),
+            self.free.eq(stage.valid & ~replay & ((remaining == lead) | (first & (remaining < lead)))),
             opens.eq(stage.valid & first & Mux(layer.direct, replay, ~layer.integer | (left <= steps))),
         ]
         with m.If(phase != 0):
             m.d.sync += phase.eq(phase - 1)
         with m.If(stage.valid):
-            m.d.sync += [phase.eq(STEP_CYCLES - 1), step.eq(step + 1), left.eq(left - 1)]
+            m.d.sync += [step.eq(step + 1), left.eq(left - 1)]
+            m.d.sync += phase.eq(Mux(layer.integer & ~replay, 0, STEP_CYCLES - 1))
             with m.If(last):
                 m.d.sync += step.eq(0)
             with m.If(left == 1):
@@ -176,8 +181,9 @@ class FireStage(wiring.Component):
                 lane.strobes.total.eq(stages[1].valid & stages[1].plane),
                 lane.strobes.keep.eq(layer.integer & ~stages[1].fresh),
                 lane.strobes.negate.eq(layer.integer & layer.signed & stages[1].fresh),
-                lane.strobes.leak.eq(stages[RESULT_STAGE].valid & stages[RESULT_STAGE].fires),
-                lane.strobes.fresh.eq(stages[RESULT_STAGE].fresh),
+                lane.strobes.charge.eq(stages[RESULT_STAGE].valid & stages[RESULT_STAGE].fires),
+                lane.strobes.leak.eq(stages[RESULT_STAGE + 1].valid),
+                lane.strobes.fresh.eq(stages[RESULT_STAGE + 1].fresh),
                 lane.strobes.update.eq(stages[SPIKE_STAGE - 1].valid),
             ]
             for step in range(config.steps):
@@ -237,7 +243,7 @@ class FireStage(wiring.Component):
     ) -> None:
         """Counters of the next result: ``line = out_base + (entry // L) * out_groups + group``.
 
-        They settle in :data:`STEP_CYCLES` cycles, which is how far apart results are.
+        They settle in three cycles; the results of two positions are at least six apart.
         """
         config, layer = self._config, self.layer
         lane_bits, line_bits = exact_log2(config.lanes), exact_log2(config.line)

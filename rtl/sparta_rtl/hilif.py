@@ -44,10 +44,11 @@ def lane_strobes() -> data.StructLayout:
     """When the lanes' registers move; ``n`` cycles after the sum was read.
 
     read : 0, take the sum;  total : 1, its Horner step;  keep : 1, add to twice the total of before;
-    negate : 1, subtract it;  leak : 5, difference to the membrane;  fresh : 5, the membrane is at
-    ``v_reset``;  update : 7, new membrane and spike.
+    negate : 1, subtract it;  charge : 5, the current times the leak;  leak : 6, the membrane times the leak;
+    fresh : 6, the membrane is at ``v_reset``;  update : 7, new membrane and spike.
     """
-    return data.StructLayout(dict.fromkeys(("read", "total", "keep", "negate", "leak", "fresh", "update"), 1))
+    names = ("read", "total", "keep", "negate", "charge", "leak", "fresh", "update")
+    return data.StructLayout(dict.fromkeys(names, 1))
 
 
 class FireLane(wiring.Component):
@@ -55,7 +56,7 @@ class FireLane(wiring.Component):
 
         total  = (2 * total if keep else 0) +- sum
         result = sat((total + bias) >> shift)       s16;  integer: s8;  integer and logits: not saturated
-        v'     = v + (((result - v) * leak) >> 8)
+        v'     = v + ((result * leak - v * leak) >> 8)
         spike  = v' >= threshold
         v      = v_reset or v' - threshold after a spike (hard, soft), else v'
 
@@ -71,8 +72,8 @@ class FireLane(wiring.Component):
     spike : Out(1)
         Valid :data:`SPIKE_STAGE` cycles after ``read``, until the next ``update``.
 
-    Latency and throughput: one step in three cycles, for the loop difference, product, membrane. One
-    multiplier, (membrane_bits + 1) x (tau_bits + 1) bits signed, between two registers.
+    Latency and throughput: one step in two cycles, for the loop product, membrane. One multiplier, membrane_bits x
+    (tau_bits + 1) bits signed: the membrane's product in one cycle, the next step's current's in the other.
     """
 
     sum: Signal
@@ -120,21 +121,26 @@ class FireLane(wiring.Component):
         return m
 
     def _membrane(self, m: Module) -> None:
-        """The loop of three cycles; ``v' - threshold`` is computed beside ``v'``, not after it."""
+        """The loop of two cycles; ``v' - threshold`` is computed beside ``v'``, not after it."""
         config, mode, header, strobes = self._config, self.mode, self.header, self.strobes
         bits = config.membrane_bits
-        membrane, start = Signal(signed(bits)), Signal(signed(bits))
-        difference, above = Signal(signed(bits + 1)), Signal(signed(bits + 1))
-        product = Signal(signed(bits + 1 + config.tau_bits))
+        membrane, start, factor = (Signal(signed(bits)) for _ in range(3))
+        above = Signal(signed(bits + 1))
+        product = Signal(signed(bits + config.tau_bits + 1))
+        charged, leaked, change = Signal.like(product), Signal.like(product), Signal(signed(bits + 2))
         updated, over = Signal(signed(bits)), Signal(signed(bits + 2))
         m.d.comb += [
             start.eq(Mux(strobes.fresh, mode.v_reset, membrane)),
-            updated.eq(membrane + (product >> config.tau_bits)),
-            over.eq(above + (product >> config.tau_bits)),
+            factor.eq(Mux(strobes.charge, self.result[:bits].as_signed(), start)),
+            product.eq(factor * header.leak),
+            change.eq((charged - leaked) >> config.tau_bits),
+            updated.eq(membrane + change),
+            over.eq(above + change),
         ]
+        with m.If(strobes.charge):
+            m.d.sync += charged.eq(product)
         with m.If(strobes.leak):
-            m.d.sync += [membrane.eq(start), difference.eq(self.result[:bits].as_signed() - start)]
-        m.d.sync += [product.eq(difference * header.leak), above.eq(membrane - header.threshold)]
+            m.d.sync += [membrane.eq(start), leaked.eq(product), above.eq(start - header.threshold)]
         with m.If(strobes.update):
             m.d.sync += [self.spike.eq(over >= 0), membrane.eq(updated)]
             with m.If(over >= 0):

@@ -57,12 +57,13 @@ class NeuronArray(wiring.Component):
         drop    of a line without active entries, unless it is its group's last; room 3 cycles after the read
         entry   one a cycle from the cycle after the load; an empty last line takes one cycle as well;
                 the last entry of a group waits for ``free``
-        group   fires 5 cycles after its last entry, or 3 n cycles after the n steps of the group before;
-                ``free`` for the next one 1 + 3 max(n - 2, 0) cycles after that
-                with ``direct`` 3 x out_steps more after the last group of a position
-        tile    8 cycles after its last step (4 with integer results, and out_groups - 1 more as bit planes)
+        group   fires 5 cycles after its last entry, or 2 n cycles after the n steps of the group before, or n
+                cycles after its n planes; ``free`` for the next one 1 + 2 max(n - 3, 0) cycles after that,
+                with planes 1 + max(n - 6, 0); with ``direct`` 2 x out_steps more after a position's last group
+        tile    9 cycles after its last step (with integer results 6 after its last plane, and out_groups - 1
+                more as bit planes)
 
-    So a position costs the largest of: active entries (at least 1 a group), lines, 3 x steps.
+    So a position costs the largest of: active entries (at least 1 a group), lines, 2 x steps or planes.
     """
 
     start: Signal

@@ -37,6 +37,22 @@ def reference_mlp(mlp: MlpIntegers, shifts: tuple[int, int], x: tuple[int, int, 
 def exact(module: torch.nn.Module) -> None:
     for part in module.modules():
         part.exact = True
+        if isinstance(part, DynamicK):
+            part.fold_()
+
+
+def test_folding_changes_no_k() -> None:
+    torch.manual_seed(0)
+    module = DynamicK(40, k_min=1)
+    draws = [torch.rand(200, 12) * scale + torch.rand(200, 1) for scale in (3.0, 5.0, 1.0)]
+    for _ in range(100):
+        module(*draws)
+    module.eval()
+    before = module(*draws)
+    module.fold_()
+    assert module.normalise is None
+    assert len(before.unique()) > 3
+    assert torch.equal(module(*draws), before)
 
 
 @pytest.mark.parametrize(("input_frac", "output_frac"), [(4, 4), (3, 8), (3, 4)])
@@ -103,11 +119,11 @@ def test_dynamic_k_equals_integers() -> None:
     found = set()
     for seed in range(6):
         tokens = int(rng.integers(2, 20))
-        module = DynamicK(tokens, k_min=1, longest=8.0)
+        module = DynamicK(tokens, k_min=1)
         mlp, table = random_mlp(seed, 3, 8, coarse=5), rng.integers(1, tokens + 1, 256)
+        exact(module)
         module.mlp.freeze(mlp)
         module.table.freeze(table)
-        exact(module)
         cues = rng.integers(0, 2048, (3, 5, tokens)) >> rng.integers(0, 7, (3, 5, 1))
         first, interval, rate = cues
         k = module(*(torch.from_numpy(cue).float() / 8 for cue in cues))
@@ -131,7 +147,7 @@ def test_k_table_is_equation_7() -> None:
 
 def test_k_keeps_its_gradient_and_its_bounds() -> None:
     torch.manual_seed(0)
-    module = DynamicK(16, k_min=3, longest=8.0)
+    module = DynamicK(16, k_min=3)
     cues = [torch.rand(5, 16) * 8 for _ in range(3)]
     for on_grid in (False, True):
         if on_grid:

@@ -6,6 +6,7 @@ from amaranth.sim import Simulator
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination
+from sparta_rtl.fire import STEP_CYCLES
 from sparta_rtl.hilif import RESULT_STAGE, SPIKE_STAGE, FireLane
 from tests.rtl import layer_reference
 
@@ -44,7 +45,7 @@ class Neuron:
 
 
 def simulate(neurons: list[Neuron]) -> list[list[int]]:
-    """One step every three cycles, neurons back to back (each drained before its mode changes)."""
+    """One step every two cycles, neurons back to back (each drained before its mode changes)."""
     lane, results = FireLane(CONFIG), []
 
     async def process(ctx) -> None:
@@ -57,13 +58,14 @@ def simulate(neurons: list[Neuron]) -> list[list[int]]:
                 lane.mode,
                 {n: fields[n] for n in ("integer", "soft", "shift", "v_reset")} | {"logits": logits},
             )
-            for cycle in range(3 * count + SPIKE_STAGE):
-                at = {n: divmod(cycle - n, 3) for n in (0, 1, RESULT_STAGE, SPIKE_STAGE - 1, SPIKE_STAGE)}
+            for cycle in range(STEP_CYCLES * count + SPIKE_STAGE):
+                stages = (0, 1, RESULT_STAGE, RESULT_STAGE + 1, SPIKE_STAGE - 1, SPIKE_STAGE)
+                at = {n: divmod(cycle - n, STEP_CYCLES) for n in stages}
                 now = {n: part == 0 and 0 <= step < count for n, (step, part) in at.items()}
                 if now[0]:
                     ctx.set(lane.sum, neuron.sums[at[0][0]])
                 if fields["integer"]:
-                    if cycle == 3 * (count - 1) + RESULT_STAGE:
+                    if cycle == STEP_CYCLES * (count - 1) + RESULT_STAGE:
                         observed.append(ctx.get(lane.result))
                 elif now[SPIKE_STAGE]:
                     observed.append(ctx.get(lane.spike))
@@ -72,8 +74,9 @@ def simulate(neurons: list[Neuron]) -> list[list[int]]:
                     "total": now[1],
                     "keep": fields["integer"] and at[1][0] > 0,
                     "negate": fields["integer"] and fields["signed"] and at[1][0] == 0,
-                    "leak": now[RESULT_STAGE],
-                    "fresh": at[RESULT_STAGE][0] == 0,
+                    "charge": now[RESULT_STAGE],
+                    "leak": now[RESULT_STAGE + 1],
+                    "fresh": at[RESULT_STAGE + 1][0] == 0,
                     "update": now[SPIKE_STAGE - 1],
                 }
                 ctx.set(lane.strobes, strobes)

@@ -22,7 +22,7 @@ _OURS, _PAPER = "#1f6f8b", "#c9c9c9"
 
 def plot_table(path: Path, table: Table, outcomes: Mapping[str, Outcome], data: str) -> None:
     """Accuracy of each row, the paper's beside it."""
-    figure, axes = plt.subplots(figsize=(8, 0.45 * len(table.rows) + 1.6))
+    figure, axes = plt.subplots(figsize=(8, 0.45 * len(table.rows) + 1.6), layout="constrained")
     places = range(len(table.rows))
     ours = [100 * outcomes[row.label].accuracy for row in table.rows]
     paper = [row.paper["accuracy"] for row in table.rows]
@@ -35,13 +35,14 @@ def plot_table(path: Path, table: Table, outcomes: Mapping[str, Outcome], data: 
     axes.set_xlabel("accuracy (%)")
     axes.set_title(f"Table {table.number}: {table.title}", fontsize=10)
     axes.invert_yaxis()
-    axes.legend(fontsize=8, loc="lower right")
+    figure.legend(fontsize=8, loc="outside lower right", ncols=2)
     _save(figure, path)
 
 
 def plot_variance(path: Path, outcomes: Mapping[str, Outcome]) -> None:
     """Spatial variance of first-spike times and inter-spike intervals (paper figure 4)."""
-    figure, all_axes = plt.subplots(1, 2, figsize=(9, 0.4 * len(outcomes) + 1.2), sharey=True)
+    size = (9, 0.4 * len(outcomes) + 1.2)
+    figure, all_axes = plt.subplots(1, 2, figsize=size, sharey=True, layout="constrained")
     for axes, field, title in zip(
         all_axes,
         ("timing_variance", "interval_variance"),
@@ -57,7 +58,8 @@ def plot_variance(path: Path, outcomes: Mapping[str, Outcome]) -> None:
 
 def plot_maps(path: Path, samples: Sequence[tuple[str, Maps]]) -> None:
     """Input, firing rate, attention, top-K mask and variance of samples, a row each (paper figure 3)."""
-    figure, grid = plt.subplots(len(samples), 6, figsize=(13, 2.3 * len(samples)), squeeze=False)
+    size = (13, 2.3 * len(samples))
+    figure, grid = plt.subplots(len(samples), 6, figsize=size, squeeze=False, layout="constrained")
     for row, (label, maps) in zip(grid, samples, strict=True):
         pictures = (
             ("input", maps.input, "gray"),
@@ -80,7 +82,6 @@ def plot_maps(path: Path, samples: Sequence[tuple[str, Maps]]) -> None:
 
 def _save(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
-    figure.tight_layout()
     figure.savefig(buffer, format="png", dpi=110)
     plt.close(figure)
     write_atomic(path, buffer.getvalue())

@@ -100,7 +100,7 @@ class Trials:
             return Outcome(**json.loads((folder / _RESULT_FILE).read_text()))
         train_set, test_set = self.sets(config)
         if not (folder / NETWORK_FILE).exists():
-            train(config, folder, train_set, test_set, self.settings)
+            train(config, folder, train_set, test_set, self.settings, every_k=False)
         network, measured = load_checkpoint(folder / NETWORK_FILE)
         evaluation = evaluate(network, test_set)
         timing, interval = token_variance(network, test_set)

@@ -32,6 +32,7 @@ def train(
     settings: TrainSettings | None = None,
     *,
     fabric: Fabric | None = None,
+    every_k: bool = True,
     progress: bool = True,
 ) -> tuple[SpartaNetwork, Measured]:
     """Train a network and write it to ``out_dir / NETWORK_FILE``.
@@ -52,6 +53,8 @@ def train(
         Defaults if None.
     fabric : Fabric or None
         Devices and processes (Lightning Fabric); one process on the CPU if None.
+    every_k : bool
+        Measure the accuracy at every sparsity level, not only at the default K.
     progress : bool
         Show a progress bar with loss, accuracy, firing rate and mean K.
 
@@ -91,16 +94,19 @@ def train(
     if not trainer.finetuning:
         trainer.start_finetuning(evaluate(trainer.network, test_set).accuracy)
     network = trainer.finish()
-    measured = _measure(network, test_set, trainer.float_accuracy)
+    levels = config.k_levels if every_k else ()
+    measured = _measure(network, test_set, trainer.float_accuracy, levels)
     if fabric.is_global_zero:
         save_checkpoint(network, measured, folder / NETWORK_FILE, trainer.float_parameters)
     return network, measured
 
 
-def _measure(network: SpartaNetwork, test_set: Dataset, float_accuracy: float) -> Measured:
+def _measure(
+    network: SpartaNetwork, test_set: Dataset, float_accuracy: float, levels: tuple[int, ...]
+) -> Measured:
     config = network.config
     default = evaluate(network, test_set)
-    others = {k: evaluate(network, test_set, k).accuracy for k in config.k_levels if k != config.default_k}
+    others = {k: evaluate(network, test_set, k).accuracy for k in levels if k != config.default_k}
     return Measured(
         float_accuracy=float_accuracy,
         accuracy=default.accuracy,

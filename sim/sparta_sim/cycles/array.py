@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination
-from sparta_rtl.fire import STEP_CYCLES
+from sparta_rtl.fire import PLANE_LEAD, STEP_CYCLES, STEP_LEAD
 from sparta_rtl.scanner import QUEUE_LINES
 
 __all__ = ["layer_cycles"]
@@ -22,8 +22,8 @@ _READ = 3
 """From a line's read to the queue's output: block RAM, register, mask."""
 _SUMS = 5
 """From a group's last entry to its sums: place, weight address, weight RAM, register, accumulator."""
-_SPIKES, _VALUES = 8, 4
-"""After the last step's 3 cycles: rest of the lane's pipeline, output queue, acceptance, idle."""
+_SPIKES, _VALUES = 9, 6
+"""After the last step's 2 cycles, the last plane's one: rest of the lane's pipeline, queue, acceptance, idle."""
 
 
 class _Row(NamedTuple):
@@ -69,7 +69,7 @@ def layer_cycles(
     counts = [[int(n) for n in group] for group in before]
     last_steps = fields["steps"] - (groups - 1) * steps
 
-    tile = _Tile(config.line)
+    tile = _Tile(config.line, planes=bool(fields["integer"]))
     for rows in _positions(fields, topk):
         for group in range(groups):
             for n, row in enumerate(rows):
@@ -113,8 +113,9 @@ def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:
 class _Tile:
     """Times, in cycles since the tile's begin, of the last event of each kind."""
 
-    def __init__(self, line: int) -> None:
+    def __init__(self, line: int, *, planes: bool) -> None:
         self._line = line
+        self._step_cycles, self._lead = (1, PLANE_LEAD) if planes else (STEP_CYCLES, STEP_LEAD)
         self._accepted = _FIRST_ROW - 1 - _NEW_POSITION
         self._read = 0
         self._room = [0] * QUEUE_LINES
@@ -149,8 +150,8 @@ class _Tile:
     def group(self, steps: int) -> None:
         """The group's end, issued last, fires ``steps`` steps."""
         fire = max(self._issued + _SUMS, self.fire_end)
-        self._free = fire + 1 + STEP_CYCLES * max(steps - 2, 0)
-        self.fire_end = fire + STEP_CYCLES * steps
+        self._free = fire + 1 + self._step_cycles * max(steps - self._lead, 0)
+        self.fire_end = fire + self._step_cycles * steps
 
     def replay(self, steps: int) -> None:
         """HI-LIF steps of a position's recombined current."""

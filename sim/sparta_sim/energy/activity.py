@@ -187,7 +187,7 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
         yield Part.FIRE, "bias additions", results, adder_pj(config.sum_bits)
     if not fields["integer"] or fields["direct"]:
         yield Part.FIRE, "bias additions", results * steps, adder_pj(config.sum_bits)
-        yield Part.FIRE, "leak multiplications", results * steps, multiplier_pj(width + 1, config.tau_bits)
+        yield Part.FIRE, "leak multiplications", 2 * results * steps, multiplier_pj(width, config.tau_bits)
         yield Part.FIRE, "membrane additions and comparisons", 3 * results * steps, adder_pj(width)
     if fields["destination"] in (Destination.SPIKES, Destination.TOKENS):
         segments = work.positions * tiles * fields["out_groups"]
