@@ -5,7 +5,7 @@ from dataclasses import replace
 from sparta_hw.errors import ConfigError
 from sparta_quant.config import Branches, Feedback, SpartaConfig, StemLayer
 
-__all__ = ["NAMED_NETWORKS", "named_network"]
+__all__ = ["NAMED_NETWORKS", "core_name", "named_network"]
 
 
 def _all_parts(**fields: object) -> SpartaConfig:
@@ -123,3 +123,8 @@ def named_network(name: str) -> SpartaConfig:
     if name not in NAMED_NETWORKS:
         raise ConfigError(f"no network {name!r}; networks are {', '.join(NAMED_NETWORKS)}")
     return NAMED_NETWORKS[name]
+
+
+def core_name(network: str) -> str:
+    """The core configuration that a named network is made for; others are made for one of their own name."""
+    return {"gesture16": "gesture"}.get(network, network)

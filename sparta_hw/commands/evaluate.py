@@ -33,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rtl", type=positive, metavar="N", help="also co-simulate N samples, spread over all"
     )
-    parser.add_argument(
-        "--core", help="core to simulate: a name or a JSON file (default: the network's name)"
-    )
+    parser.add_argument("--core", help="core to simulate: a name or a JSON file (default: the network's own)")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for evaluation.json")
 
 
@@ -52,6 +50,7 @@ def run(options: argparse.Namespace) -> None:
     from sparta_quant.data.fit import check_fit
     from sparta_quant.evaluate import evaluate
     from sparta_quant.export import export_onnx
+    from sparta_quant.named import core_name
 
     one_thread()
     network, _ = load_checkpoint(options.network)
@@ -82,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
                 network,
                 dataset.spread(options.rtl),
                 options.k,
-                options.core or config.name,
+                options.core or core_name(config.name),
                 Path(scratch),
             )
     if options.output:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--test-samples", type=positive, metavar="N", help="test on N samples (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
-    parser.add_argument("--core", help="core for the costs of Table 3 (default: the network's name)")
+    parser.add_argument("--core", help="core for the costs of Table 3 (default: the network's own)")
     add_output(parser)
 
 
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
     from sparta_quant.experiments.report import table_section
     from sparta_quant.experiments.tables import TABLES, base_config
     from sparta_quant.experiments.trials import Trials
-    from sparta_quant.named import named_network
+    from sparta_quant.named import core_name, named_network
     from sparta_quant.training import default_settings
 
     one_thread()
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
         of_rows = {row.label: outcomes[f"{table.number} {row.label}"] for row in table.rows}
         cost = {}
         if table.number == 3:
-            core = options.core or named.name
+            core = options.core or core_name(named.name)
             cost = {row.label: _cost(trials, row.config(base), core) for row in table.rows}
         plot_table(folder / f"table{table.number}.png", table, of_rows, test_set.name)
         sections.append(table_section(table, of_rows, cost, f"table{table.number}.png"))

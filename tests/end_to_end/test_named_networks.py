@@ -18,7 +18,7 @@ from sparta_hw.witness import check_against_runtime
 from sparta_quant.config import SpartaConfig
 from sparta_quant.data.camera import image_events, upsample
 from sparta_quant.export import export_onnx, export_vectors
-from sparta_quant.named import NAMED_NETWORKS
+from sparta_quant.named import NAMED_NETWORKS, core_name
 from sparta_quant.network import SpartaNetwork
 from sparta_quant.untrained import untrained_network
 from sparta_sim.cosim import ProgramSimulation
@@ -26,7 +26,6 @@ from sparta_sim.measure import check_interpreter, measure_cosim, measure_estimat
 
 pytestmark = pytest.mark.slow
 
-CORES = {name: name.rstrip("16") if name == "gesture16" else name for name in NAMED_NETWORKS}
 IN_HARDWARE = ("nmnist", "gesture", "cifar10")
 """Those that are simulated in every run of the tests; digits is in test_digits."""
 PAPER_PARAMETERS = 13.8e6
@@ -70,7 +69,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     export_onnx(network, folder / "model.onnx")
     export_vectors(network, inputs, np.zeros(1, np.int64), folder / "vectors.npz")
     graph = import_model(folder / "model.onnx")
-    plan = plan_graph(graph, NAMED_CONFIGS[CORES[config.name]])
+    plan = plan_graph(graph, NAMED_CONFIGS[core_name(config.name)])
     assert plan.program is not None
     assert all(entry.bits <= entry.available for entry in plan.ranges)
     return Case(network, folder / "model.onnx", graph, load_vectors(folder / "vectors.npz"), plan.program)
