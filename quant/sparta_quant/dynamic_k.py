@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -78,7 +79,7 @@ class DynamicK(GridModule):
         cues = (first.detach(), interval.detach(), rate.detach())
         statistics = _integer_statistics(*cues) if self.exact else _statistics(*cues)
         if self.normalise is not None:
-            statistics = self.normalise(torch.stack(statistics, 1)).unbind(1)
+            statistics = _normalised(self.normalise, torch.stack(statistics, 1)).unbind(1)
         y = self.mlp(*statistics)
         soft = (1.0 - torch.sigmoid(y)) * self._tokens
         k = self.table(y) if self.exact else self._rounded(soft)
@@ -104,6 +105,13 @@ def k_table(tokens: int, k_min: int) -> NDArray[np.int64]:
     """K (256,) of each output of the sparsity MLP."""
     rho = 1.0 / (1.0 + np.exp(-(np.arange(_ENTRIES) - (_ENTRIES - 1) / 2) / (1 << _ENTRY_FRAC)))
     return np.clip(np.rint((1.0 - rho) * tokens), k_min, tokens).astype(np.int64)
+
+
+def _normalised(normalise: nn.BatchNorm1d, statistics: Tensor) -> Tensor:
+    """By the batch's moments in training; a single sample, which has none, by the running ones."""
+    if len(statistics) > 1 or not normalise.training:
+        return normalise(statistics)
+    return F.batch_norm(statistics, normalise.running_mean, normalise.running_var, eps=normalise.eps)
 
 
 def _statistics(first: Tensor, interval: Tensor, rate: Tensor) -> tuple[Tensor, ...]:

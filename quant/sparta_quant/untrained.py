@@ -18,7 +18,7 @@ def untrained_network(config: SpartaConfig, inputs: Tensor, seed: int = 0) -> Sp
     config : SpartaConfig
         Shape and formats.
     inputs : Tensor (T, batch, C, H, W) or (batch, C, H, W)
-        Spikes, or pixels with direct coding.
+        Spikes, or pixels with direct coding; two samples or more show how their statistics vary.
     seed : int
         Of the weights.
     """
@@ -26,7 +26,7 @@ def untrained_network(config: SpartaConfig, inputs: Tensor, seed: int = 0) -> Sp
         torch.manual_seed(seed)
         network = SpartaNetwork(config)
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             module.momentum = 1.0
     network(inputs)
     network.quantize()

@@ -164,6 +164,13 @@ def test_each_sample_has_its_own_k(full_config: SpartaConfig) -> None:
             assert not batch["attention.1"][n, own:].any()
 
 
+def test_a_single_sample_is_a_batch_to_train_on(full_config: SpartaConfig) -> None:
+    network = SpartaNetwork(full_config).train()
+    loss = network.layers(random_input(full_config)[:, :1])["logits"].square().sum()
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
 def test_sparsity_loss_moves_k_towards_the_target(full_config: SpartaConfig) -> None:
     network = started(full_config)
     inputs = random_input(full_config)
