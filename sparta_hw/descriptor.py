@@ -96,6 +96,7 @@ FIELDS: Mapping[Op, tuple[Field, ...]] = {
         Field("direct", 1, "integer: HI-LIF sees the recombined sum in each of out_steps steps"),
         Field("soft", 1, "HI-LIF: reset by subtracting the threshold"),
         Field("cues", 1, "collect the cues of the written spikes"),
+        Field("dense", 1, "silent entries are not skipped: what sparsity is measured against"),
         Field("ranked", 1, "one row of K positions, whatever out_width says"),
         Field("destination", 3, "where results go, see Destination"),
         Field("shift", 5, "arithmetic right shift of sums before saturation"),

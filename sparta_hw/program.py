@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.descriptor import DESCRIPTOR_BITS, Destination, Op, RankBy, decode
+from sparta_hw.descriptor import DESCRIPTOR_BITS, Destination, Op, RankBy, decode, encode
 from sparta_hw.errors import ConfigError, InputFileError
 from sparta_hw.files import read_bytes, read_sections, write_sections, write_text
 from sparta_hw.tensor_layout import Memory, TensorLayout
@@ -89,6 +89,18 @@ class Program:
     def feedback(self) -> bool:
         """Whether an inference leaves a state for the next one."""
         return any(layout.memory is Memory.STATE for layout in self.tensors.values())
+
+    def dense(self) -> "Program":
+        """The same network without skipping: every entry takes a cycle, spike or not. Results do not change."""
+        return replace(
+            self,
+            descriptors=tuple(
+                encode(**(fields | {"op": fields["op"], "node": node, "dense": 1}))
+                if (fields := decode(word))["op"] is Op.LAYER
+                else word
+                for word, node in zip(self.descriptors, self.nodes, strict=True)
+            ),
+        )
 
     def pack_input(self, spikes: NDArray[Any]) -> NDArray[np.uint32]:
         """Words for the core's input stream: the lines of the input, ceil(L * S / 32) words each.

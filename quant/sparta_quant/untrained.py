@@ -1,12 +1,40 @@
 """Networks as they are before training: for tests, benchmarks and first estimates of a new configuration."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sparta_quant.config import SpartaConfig
+from sparta_quant.data.camera import image_events, upsample
 from sparta_quant.network import SpartaNetwork
 
-__all__ = ["untrained_network"]
+__all__ = ["camera_digits", "untrained_network"]
+
+
+def camera_digits(config: SpartaConfig, samples: int) -> NDArray[np.uint8]:
+    """The first embedded digits at the size, steps and coding of a network: inputs where its data set is not at hand.
+
+    Events come from a circle in front of the simulated camera.
+
+    Returns
+    -------
+    uint8 array (samples, T, 2, H, W) or (samples, C, H, W)
+        Spikes, or pixels with direct coding.
+    """
+    from sklearn.datasets import load_digits
+
+    channels, height, width = config.input
+    images = upsample(load_digits().images[:samples], height // 8)
+    images = np.pad(images, ((0, 0), (0, height - images.shape[1]), (0, width - images.shape[2])))
+    if config.coding == "direct":
+        return np.repeat(np.rint(images[:, None] * 15.9).astype(np.uint8), channels, axis=1)
+    angles = 2 * np.pi * np.arange(config.timesteps + 1) / config.timesteps
+    path = tuple(
+        (float(down), float(right))
+        for down, right in zip(2 - 2 * np.cos(angles), 2 + 2 * np.sin(angles), strict=True)
+    )
+    return image_events(images, 2.0, path)
 
 
 @torch.no_grad()

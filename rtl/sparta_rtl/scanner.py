@@ -19,7 +19,7 @@ QUEUE_LINES = 4
 def line_layout(config: CoreConfig) -> data.StructLayout:
     """One spike line with work in it.
 
-    mask : entries inside the window with a spike in this group;  words : S bits an entry, as in the memory;
+    mask : entries inside the window with a spike in this group, all of them with ``dense``;  words : S bits an entry, as in the memory;
     weight : weight row of entry 0, modulo the memory's depth;  end : last line of its position and group (the
     mask may be zero);  final : last line of the tile.
     """
@@ -109,7 +109,9 @@ class LineScanner(wiring.Component):
         ]
         m.d.comb += [
             item.eq(found),
-            item.mask.eq(Cat(found.mask[n] & found.words[n].any() for n in range(config.line))),
+            item.mask.eq(
+                Cat(found.mask[n] & (found.words[n].any() | self.layer.dense) for n in range(config.line))
+            ),
             keep.eq(item.mask.any() | found.end),
             queue.w_en.eq(found_valid & keep),
             queue.w_data.eq(item),

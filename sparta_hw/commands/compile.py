@@ -15,6 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--core", default="digits", help="core configuration: a name or a JSON file (default: digits)"
     )
+    parser.add_argument(
+        "--dense", action="store_true", help="do not skip silent entries: what sparsity is measured against"
+    )
     add_output(parser)
 
 
@@ -32,6 +35,8 @@ def run(options: argparse.Namespace) -> None:
     program = plan.program
     if program is None:
         raise TypeError("the pipeline ends without a program")
+    if options.dense:
+        program = program.dense()
     folder = make_output(options.output)
     write_text(folder / "graph.txt", print_graph(graph))
     write_text(folder / "program.txt", program.to_text())

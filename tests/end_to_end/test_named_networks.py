@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from sparta_hw.config import NAMED_CONFIGS
 from sparta_hw.ir import Graph
@@ -15,12 +14,10 @@ from sparta_hw.passes import plan_graph
 from sparta_hw.program import Program
 from sparta_hw.vectors import Vectors, load_vectors
 from sparta_hw.witness import check_against_runtime
-from sparta_quant.config import SpartaConfig
-from sparta_quant.data.camera import image_events, upsample
 from sparta_quant.export import export_onnx, export_vectors
 from sparta_quant.named import NAMED_NETWORKS, core_name
 from sparta_quant.network import SpartaNetwork
-from sparta_quant.untrained import untrained_network
+from sparta_quant.untrained import camera_digits, untrained_network
 from sparta_sim.cosim import ProgramSimulation
 from sparta_sim.measure import check_interpreter, measure_cosim, measure_estimate
 
@@ -29,23 +26,6 @@ pytestmark = pytest.mark.slow
 IN_HARDWARE = ("nmnist", "gesture", "cifar10")
 """Those that are simulated in every run of the tests; digits is in test_digits."""
 PAPER_PARAMETERS = 13.8e6
-
-
-def digits_in_front_of_the_camera(config: SpartaConfig, samples: int) -> NDArray[np.uint8]:
-    """The embedded digits at the size, steps and coding of a network."""
-    from sklearn.datasets import load_digits
-
-    channels, height, width = config.input
-    images = upsample(load_digits().images[:samples], height // 8)
-    images = np.pad(images, ((0, 0), (0, height - images.shape[1]), (0, width - images.shape[2])))
-    if config.coding == "direct":
-        return np.repeat(np.rint(images[:, None] * 15.9).astype(np.uint8), channels, axis=1)
-    angles = 2 * np.pi * np.arange(config.timesteps + 1) / config.timesteps
-    path = tuple(
-        (float(down), float(right))
-        for down, right in zip(2 - 2 * np.cos(angles), 2 + 2 * np.sin(angles), strict=True)
-    )
-    return image_events(images, 2.0, path)
 
 
 @dataclass(frozen=True)
@@ -62,7 +42,7 @@ class Case:
 @pytest.fixture(scope="module", params=list(NAMED_NETWORKS))
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     config = NAMED_NETWORKS[request.param]
-    inputs = digits_in_front_of_the_camera(config, 2)
+    inputs = camera_digits(config, 2)
     batch = torch.from_numpy(inputs).float()
     network = untrained_network(config, batch if config.coding == "direct" else batch.transpose(0, 1))
     folder = tmp_path_factory.mktemp(config.name)

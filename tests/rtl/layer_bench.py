@@ -77,6 +77,7 @@ def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
         "integer": int(integer),
         "signed": rng.randint(0, 1) if integer else 0,
         "direct": int(kind == "direct"),
+        "dense": int(rng.random() < 0.2),
         "soft": rng.randint(0, 1),
         "ranked": int(kind in ("ranked", "hidden")),
         "destination": destination,

@@ -98,7 +98,9 @@ def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[l
         for position in range(positions):
             rows = [(word(config, fields, memories, e), row) for e, row in window(fields, position)]
             groups, mask = range(fields["groups"]), (1 << config.steps) - 1
-            entries += sum(w >> g * config.steps & mask != 0 for w, _ in rows for g in groups)
+            entries += sum(
+                fields["dense"] or w >> g * config.steps & mask != 0 for w, _ in rows for g in groups
+            )
             results = []
             for lane in range(config.lanes):
                 sums = [

@@ -46,7 +46,7 @@ def test_many_layers(name: str) -> None:
 
 def test_random_layers_reach_every_mode() -> None:
     fields = [random_case(config, seed).fields for config in CONFIGS.values() for seed in range(6)]
-    for name in ("integer", "signed", "soft", "ranked", "direct"):
+    for name in ("integer", "signed", "soft", "ranked", "direct", "dense"):
         assert {f[name] for f in fields} == {0, 1}
     assert {f["groups"] for f in fields} >= {1, 2, 3}
     assert {f["destination"] for f in fields} == set(range(6))

@@ -81,7 +81,7 @@ def expected(config: CoreConfig, case: Case) -> list[list[tuple[int, int]]]:
         entries = [(word(config, fields, memories, e), first + row) for e, row in window(fields, position)]
         for g in range(fields["groups"]):
             bits = [(row, w >> g * config.steps & mask) for w, row in entries]
-            groups.append([(row, b) for row, b in bits if b])
+            groups.append([(row, b) for row, b in bits if b or fields["dense"]])
     return groups
 
 
@@ -98,7 +98,7 @@ def test_active_entries_of_random_layers(name: str, stall: float) -> None:
 def vector_case(entries: int, spikes: list[int]) -> Case:
     """One position that reads ``entries`` entries of one step group."""
     case = random_case(CONFIGS["square"], 3, kind="vector")
-    case.fields.update(in_base=0, row_pitch=entries, run=entries, groups=1, steps=4, tiles=1)
+    case.fields.update(in_base=0, row_pitch=entries, run=entries, groups=1, steps=4, tiles=1, dense=0)
     case.memories.spikes[: len(spikes)] = spikes
     return case
 

@@ -59,6 +59,21 @@ def test_cycles_and_entries_are_predicted_exactly(case, simulation, k: int) -> N
 
 
 @pytest.mark.slow
+def test_without_skipping_cycles_grow_and_no_value_changes(case, simulation) -> None:
+    skipping = run_cosim(case.program, case.spikes, case.expected(), simulation=simulation)
+    program = case.program.dense()
+    with ProgramSimulation(program) as other:
+        dense = run_cosim(program, case.spikes, case.expected(), simulation=other)
+    dense.check()
+    assert (dense.layer_entries >= skipping.layer_entries).all()
+    assert (dense.cycles > 1.2 * skipping.cycles).all()
+    own = program.default_k
+    for sample in range(len(case.spikes)):
+        predicted = predict(program, case.sample(sample, own), own, own)
+        assert predicted.layer_cycles == tuple(dense.layer_cycles[sample])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("stalls", [0.3, 0.9])
 def test_stalls_change_cycles_but_no_value(case, simulation, stalls: float) -> None:
     plain = run_cosim(case.program, case.spikes, case.expected(), simulation=simulation)

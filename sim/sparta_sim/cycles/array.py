@@ -63,7 +63,7 @@ def layer_cycles(
     active = (
         np.asarray(words, dtype=np.int64)[None, :] >> steps * np.arange(groups)[:, None] & (1 << steps) - 1
         != 0
-    )
+    ) | bool(fields["dense"])
     before = np.zeros((groups, active.shape[1] + 1), dtype=np.int64)
     np.cumsum(active, axis=1, out=before[:, 1:])
     counts = [[int(n) for n in group] for group in before]
