@@ -189,9 +189,8 @@ FIELDS: Mapping[Op, tuple[Field, ...]] = {
     ),
     Op.ATTEND: (
         *_HEAD,
-        Field("pitch", 8, "rows of P features of one token: all heads"),
-        Field("base", 8, "first of them of this head"),
-        Field("chunks", 8, "how many of them this head has"),
+        Field("pitch", 8, "rows of P features of one token: all heads, and padding"),
+        Field("chunks", 8, "how many of them a head has"),
         Field("shift", 5, "right shift of a dot product onto the score grid"),
         Field("to_tokens", 1, "results go to the spike memory as bit planes, not to the pool"),
         Field("pool_shift", 5, "left shift of an attention value into its pooled sum"),

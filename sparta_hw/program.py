@@ -92,15 +92,12 @@ class Program:
 
     def dense(self) -> "Program":
         """The same network without skipping: every entry takes a cycle, spike or not. Results do not change."""
-        return replace(
-            self,
-            descriptors=tuple(
-                encode(**(fields | {"op": fields["op"], "node": node, "dense": 1}))
-                if (fields := decode(word))["op"] is Op.LAYER
-                else word
-                for word, node in zip(self.descriptors, self.nodes, strict=True)
-            ),
-        )
+        words = []
+        for word, node in zip(self.descriptors, self.nodes, strict=True):
+            fields = decode(word)
+            op = Op(fields.pop("op"))
+            words.append(encode(op, node, **fields | {"dense": 1}) if op is Op.LAYER else word)
+        return replace(self, descriptors=tuple(words))
 
     def pack_input(self, spikes: NDArray[Any]) -> NDArray[np.uint32]:
         """Words for the core's input stream: the lines of the input, ceil(L * S / 32) words each.

@@ -40,9 +40,9 @@ _NMNIST = _all_parts(
     timesteps=16,
     input=(2, 34, 34),
     stem=(
-        StemLayer(channels=16, kernel=5, stride=2, pad=2, reset="hard"),
-        StemLayer(channels=32, kernel=3, stride=2, pad=1, reset="soft"),
-        StemLayer(channels=32, kernel=3, stride=1, pad=1, reset="soft"),
+        StemLayer(channels=24, kernel=5, stride=2, pad=2, reset="hard"),
+        StemLayer(channels=48, kernel=3, stride=2, pad=1, reset="soft"),
+        StemLayer(channels=64, kernel=3, stride=1, pad=1, reset="soft"),
     ),
     branches=Branches(fine=32, local=64, context=32, cells=3),
     groups=64,

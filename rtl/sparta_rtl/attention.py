@@ -1,7 +1,7 @@
 """Sparse attention among the K selected tokens: the unit, and its arithmetic as a NumPy function."""
 
 import numpy as np
-from amaranth.hdl import Array, Module, Shape, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
 from sparta_hw.numerics import EXP_TABLE, RECIPROCAL_TABLE
+from sparta_rtl.heads import walk_heads
 from sparta_rtl.layouts import descriptor_layout, mask_layout
 from sparta_rtl.memory import BlockRam, ReadPort, WritePort
 from sparta_rtl.normalise import Normaliser
@@ -65,15 +66,15 @@ def attention_layout(config: CoreConfig) -> data.StructLayout:
 
 
 class AttentionUnit(wiring.Component):
-    """Sparse attention of one head with 2 P multipliers: while one row is mixed, the next ones are compared.
+    """Sparse attention, head by head, with 2 P multipliers: while one row is mixed, the next ones are compared.
 
     Hardware of :func:`attend`. A memory holds the similarities of some rows on their way to the exponentials;
     a finished chunk of P sums is divided lane by lane while the next one is mixed::
 
-        cycles = K * chunks + K * chunks * max(K, P) + min(K, P) + ceil(log4 P) + 23
+        cycles = K * chunks + K * pitch * max(K, P) + min(K, P) + ceil(log4 P) + 23
 
-    when ``o`` never stalls (``sparta_sim/cycles/attention.py``): the first row's similarities, then K rows of
-    ``chunks`` chunks that take K cycles each, or P where division is slower, and the pipeline.
+    when ``o`` never stalls (``sparta_sim/cycles/attention.py``): the first row's similarities, then the chunks of
+    all heads' K rows, that take K cycles each, or P where division is slower, and the pipeline.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ class AttentionUnit(wiring.Component):
     done : Out(1)
         The last result has been accepted.
     layer : In(descriptor_layout(Op.ATTEND))
-        ``pitch``, ``base``, ``chunks`` and ``shift``; stable while busy.
+        ``pitch``, ``chunks`` and ``shift``; stable while busy.
     topk : In(range(max_topk + 1))
         K, at least 1; stable while busy.
     masks : Out(ReadPort(max_topk, mask_layout(config).size))
@@ -95,7 +96,7 @@ class AttentionUnit(wiring.Component):
     query, key, value : In(WritePort(rows, lanes * 8))
         Memories of the unit, row = rank * pitch + chunk; not written while busy.
     o : Out(stream.Signature(attention_layout(config)))
-        All K * chunks * P values of the head in rank, feature order.
+        All K * pitch * P values in head, rank, feature order.
     """
 
     def __init__(self, config: CoreConfig) -> None:
@@ -172,28 +173,27 @@ class AttentionUnit(wiring.Component):
 
     def _number(self, m: Module, values: stream.Interface) -> None:
         """Give each value its rank and feature; done after the last one."""
-        config = self._config
-        rank, feature = Signal.like(self.o.payload.rank), Signal.like(self.o.payload.feature)
-        last_rank, first_feature, last_feature = Signal.like(rank), Signal.like(feature), Signal.like(feature)
-        lane_bits = config.lanes.bit_length() - 1
+        config, item = self._config, self.o.payload
+        rank, last_rank = Signal.like(item.rank), Signal.like(item.rank)
+        lane, chunk = Signal(range(config.lanes)), Signal.like(self.layer.chunks)
+        accepted, chunk_ends, head_ends = Signal(), Signal(), Signal()
+        head = walk_heads(m, self.layer, self.start, head_ends)
         m.d.comb += [
             self.o.valid.eq(values.valid),
-            self.o.payload.rank.eq(rank),
-            self.o.payload.feature.eq(feature),
-            self.o.payload.value.eq(values.payload),
+            item.rank.eq(rank),
+            item.feature.eq(Cat(lane, head.base + chunk)),
+            item.value.eq(values.payload),
             values.ready.eq(self.o.ready),
+            accepted.eq(self.o.valid & self.o.ready),
+            chunk_ends.eq(accepted & (lane == config.lanes - 1)),
+            head_ends.eq(chunk_ends & (chunk == head.last_chunk) & (rank == last_rank)),
         ]
-        m.d.sync += self.done.eq(0)
-        with m.If(self.o.valid & self.o.ready):
-            m.d.sync += feature.eq(feature + 1)
-            with m.If(feature == last_feature):
-                m.d.sync += [feature.eq(first_feature), rank.eq(rank + 1)]
-                with m.If(rank == last_rank):
-                    m.d.sync += [rank.eq(0), self.done.eq(1)]
+        m.d.sync += [
+            lane.eq(lane + accepted),
+            chunk.eq(chunk + chunk_ends),
+            self.done.eq(head_ends & head.last),
+        ]
+        with m.If(chunk_ends & (chunk == head.last_chunk)):
+            m.d.sync += [chunk.eq(0), rank.eq(Mux(rank == last_rank, 0, rank + 1))]
         with m.If(self.start):
-            m.d.sync += [
-                last_rank.eq(self.topk - 1),
-                feature.eq(self.layer.base << lane_bits),
-                first_feature.eq(self.layer.base << lane_bits),
-                last_feature.eq((self.layer.base + self.layer.chunks << lane_bits) - 1),
-            ]
+            m.d.sync += last_rank.eq(self.topk - 1)

@@ -19,7 +19,8 @@ QUEUE_LINES = 4
 def line_layout(config: CoreConfig) -> data.StructLayout:
     """One spike line with work in it.
 
-    mask : entries inside the window with a spike in this group, all of them with ``dense``;  words : S bits an entry, as in the memory;
+    mask : entries inside the window with a spike in this group, all of them with ``dense``;
+    words : S bits an entry, as in the memory;
     weight : weight row of entry 0, modulo the memory's depth;  end : last line of its position and group (the
     mask may be zero);  final : last line of the tile.
     """

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
 from sparta_hw.numerics import signed_bits
+from sparta_rtl.heads import walk_heads
 from sparta_rtl.layouts import descriptor_layout, mask_layout
 from sparta_rtl.memory import BlockRam, ReadPort, WritePort
 from sparta_rtl.pipeline import adder_tree, delay, saturate
@@ -15,7 +16,7 @@ __all__ = ["SimilarityPass"]
 
 
 class SimilarityPass(wiring.Component):
-    """Similarities of the selected tokens in one head, query by query, on P multipliers::
+    """Similarities of the selected tokens, head by head and query by query, on P multipliers::
 
         z[i, j] = sat_s12(((sat_s12((sum_e q[i, e] * k[j, e]) >> shift) * g[i]) >> 6) + mask[j])        s12.4
         m[i]    = max_j z[i, j]
@@ -24,7 +25,8 @@ class SimilarityPass(wiring.Component):
     written to the slots of the similarity memory in turn, address ``Cat(j, slot)``; then the row's maximum
     appears on ``rows``. The next row follows without a gap when a slot is free, so a row costs K * chunks cycles.
 
-    The sharpness of all tokens passes by while row 0 is compared, and is kept for the rows after it.
+    Heads follow one another in the same way. The sharpness of all tokens passes by while row 0 of a head is
+    compared, and is kept for the rows after it.
 
     Parameters
     ----------
@@ -38,15 +40,15 @@ class SimilarityPass(wiring.Component):
     Members
     -------
     start : In(1)
-        Begin with query 0; ``layer`` and ``topk`` are stable from here to the last row.
+        Begin with query 0 of the first head; ``layer`` and ``topk`` are stable from here to the last row.
     layer : In(descriptor_layout(Op.ATTEND))
-        ``pitch``, ``base``, ``chunks`` and ``shift``.
+        ``pitch``, ``chunks`` and ``shift``.
     topk : In(range(max_topk + 1))
         K.
     masks : Out(ReadPort(max_topk, mask_layout(config).size))
         Token list, rank -> mask and sharpness.
     query, key : Out(ReadPort)
-        Rows of P features s8, row = rank * pitch + base + chunk.
+        Rows of P features s8, row = rank * pitch + chunk.
     similarity : Out(WritePort)
         Similarity memory.
     rows : Out(stream.Signature(signed(12)))
@@ -158,18 +160,20 @@ class SimilarityPass(wiring.Component):
     def _issue(self, m: Module, item: data.StructLayout) -> data.View:
         """Walk over queries, keys and chunks, one pair of memory rows a cycle."""
         layer = self.layer
-        last_rank, last_chunk = Signal(self._rank_bits), Signal.like(layer.chunks)
+        last_rank = Signal(self._rank_bits)
         row, column, chunk = Signal(self._rank_bits), Signal(self._rank_bits), Signal.like(layer.chunks)
         query_row, query_base = Signal.like(self.query.addr), Signal.like(self.query.addr)
-        key_row, to_next_key = Signal.like(self.key.addr), Signal.like(layer.pitch)
+        key_row = Signal.like(self.key.addr)
         active, slot, used = Signal(), Signal(range(self._slots)), Signal(range(self._slots + 1))
         begins, issue = Signal(), Signal()
-        chunk_ends, column_ends = Signal(), Signal()
+        chunk_ends, column_ends, head_ends = Signal(), Signal(), Signal()
+        head = walk_heads(m, layer, self.start, head_ends)
         m.d.comb += [
             begins.eq((column == 0) & (chunk == 0)),
             issue.eq(active & (~begins | (used != self._slots))),
-            chunk_ends.eq(chunk == last_chunk),
+            chunk_ends.eq(chunk == head.last_chunk),
             column_ends.eq(column == last_rank),
+            head_ends.eq(issue & chunk_ends & column_ends & (row == last_rank)),
             self.query.en.eq(issue),
             self.query.addr.eq(query_row),
             self.key.en.eq(issue),
@@ -183,27 +187,32 @@ class SimilarityPass(wiring.Component):
                     chunk.eq(0),
                     column.eq(column + 1),
                     query_row.eq(query_base),
-                    key_row.eq(key_row + to_next_key),
+                    key_row.eq(key_row + layer.pitch - head.last_chunk),
                 ]
                 with m.If(column_ends):
                     m.d.sync += [
                         column.eq(0),
-                        key_row.eq(layer.base),
+                        key_row.eq(head.base),
                         query_row.eq(query_base + layer.pitch),
                         query_base.eq(query_base + layer.pitch),
                         slot.eq(slot + 1),
                         row.eq(row + 1),
-                        active.eq(row != last_rank),
                     ]
+        with m.If(head_ends):
+            m.d.sync += [
+                row.eq(0),
+                query_row.eq(head.following),
+                query_base.eq(head.following),
+                key_row.eq(head.following),
+                active.eq(~head.last),
+            ]
         with m.If(self.start):
             m.d.sync += [
                 last_rank.eq(self.topk - 1),
-                last_chunk.eq(layer.chunks - 1),
-                to_next_key.eq(layer.pitch - layer.chunks + 1),
                 row.eq(0),
-                query_row.eq(layer.base),
-                query_base.eq(layer.base),
-                key_row.eq(layer.base),
+                query_row.eq(0),
+                query_base.eq(0),
+                key_row.eq(0),
                 active.eq(1),
             ]
         issued = Signal(item)

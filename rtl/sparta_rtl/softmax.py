@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
 from sparta_hw.numerics import EXP_TABLE, signed_bits, unsigned_bits
+from sparta_rtl.heads import walk_heads
 from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.memory import ReadPort
 from sparta_rtl.pipeline import delay
@@ -26,7 +27,7 @@ def mixed_layout(config: CoreConfig) -> data.StructLayout:
 
 
 class MixPass(wiring.Component):
-    """Weighted sums of the values, row by row and chunk by chunk, on P multipliers::
+    """Weighted sums of the values, head by head, row by row and chunk by chunk, on P multipliers::
 
         d = m[i] - z[i, j],  p[j] = EXP[d & 15] >> min(d >> 4, 15)
         S = sum_j p[j],  o[e] = sum_j p[j] * v[j, e]
@@ -48,13 +49,13 @@ class MixPass(wiring.Component):
     start : In(1)
         ``layer`` and ``topk`` (K) are stable from here to the last result.
     layer : In(descriptor_layout(Op.ATTEND))
-        ``pitch``, ``base`` and ``chunks``.
+        ``pitch`` and ``chunks``.
     rows : In(stream.Signature(signed(12)))
         m of each row that lies in the similarity memory; taken when the row has been read for the last time.
     similarity, value : Out(ReadPort)
-        z, and rows of P values s8, row = rank * pitch + base + chunk.
+        z, and rows of P values s8, row = rank * pitch + chunk.
     o : Out(stream.Signature(mixed_layout(config)))
-        Results in row, chunk order.
+        Results in head, row, chunk order.
     """
 
     def __init__(self, config: CoreConfig, value_rows: int, slots: int) -> None:
@@ -119,30 +120,30 @@ class MixPass(wiring.Component):
     def _issue(self, m: Module, item: data.StructLayout, advance: Signal) -> tuple[data.View, Signal]:
         """Walk over chunks and keys of each ready row, one similarity a cycle; the value row it weighs."""
         layer = self.layer
-        last_rank, last_chunk = Signal(self._rank_bits), Signal.like(layer.chunks)
+        last_rank, row = Signal(self._rank_bits), Signal(self._rank_bits)
         column, chunk, slot = Signal(self._rank_bits), Signal.like(layer.chunks), Signal(range(self._slots))
         value_row = Signal.like(self.value.addr)
-        issue, column_ends, chunk_ends = Signal(), Signal(), Signal()
+        issue, column_ends, chunk_ends, head_ends = Signal(), Signal(), Signal(), Signal()
+        head = walk_heads(m, layer, self.start, head_ends)
         m.d.comb += [
             issue.eq(self.rows.valid & advance),
             column_ends.eq(column == last_rank),
-            chunk_ends.eq(chunk == last_chunk),
+            chunk_ends.eq(chunk == head.last_chunk),
+            head_ends.eq(issue & column_ends & chunk_ends & (row == last_rank)),
             self.similarity.en.eq(issue),
             self.similarity.addr.eq(Cat(column, slot)),
             self.rows.ready.eq(advance & column_ends & chunk_ends),
         ]
         with m.If(self.start):
-            m.d.sync += [
-                last_rank.eq(self.topk - 1),
-                last_chunk.eq(layer.chunks - 1),
-                value_row.eq(layer.base),
-            ]
+            m.d.sync += [last_rank.eq(self.topk - 1), row.eq(0), value_row.eq(0)]
         with m.If(issue):
             m.d.sync += [column.eq(column + 1), value_row.eq(value_row + layer.pitch)]
             with m.If(column_ends):
-                m.d.sync += [column.eq(0), chunk.eq(chunk + 1), value_row.eq(layer.base + chunk + 1)]
+                m.d.sync += [column.eq(0), chunk.eq(chunk + 1), value_row.eq(head.base + chunk + 1)]
                 with m.If(chunk_ends):
-                    m.d.sync += [chunk.eq(0), value_row.eq(layer.base), slot.eq(slot + 1)]
+                    m.d.sync += [chunk.eq(0), value_row.eq(head.base), slot.eq(slot + 1), row.eq(row + 1)]
+        with m.If(head_ends):
+            m.d.sync += [row.eq(0), value_row.eq(head.following)]
         issued = Signal(item)
         m.d.comb += [issued.valid.eq(issue), issued.first.eq(column == 0), issued.last.eq(column_ends)]
         return issued, value_row

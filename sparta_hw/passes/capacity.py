@@ -64,12 +64,6 @@ def _problems(graph: Graph, config: CoreConfig) -> Iterator[str]:
         limit = getattr(config, field)
         if value > limit:
             yield f"{node}: {value} {what}, {field} is {limit}; use a core with {field} of at least {value}"
-    layers = sum(isinstance(op, SparseAttention) for op in graph.operations)
-    if layers > 1 and config.groups(config.token_bits) > config.lanes:
-        yield (
-            f"{graph.name}: {layers} attention layers need lanes ({config.lanes}) of at least 8 / steps "
-            f"({config.groups(config.token_bits)}), to write tokens as fast as they come; use a core with more lanes"
-        )
     for op in graph.operations:
         yield from _alignment_problems(op, config)
 

@@ -38,10 +38,7 @@ def op_of(op: Operation) -> Op:
 
 
 def descriptors_of(op: Operation) -> int:
-    """How many descriptors the operation becomes: one a source of a gate, one a head of an attention."""
-    match op:
-        case TokenGate():
-            return len(op.sources)
-        case SparseAttention():
-            return op.heads
+    """How many descriptors the operation becomes: one a source of a gate."""
+    if isinstance(op, TokenGate):
+        return len(op.sources)
     return int(type(op) in _OPS)

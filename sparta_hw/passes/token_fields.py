@@ -46,7 +46,7 @@ def token_fields(op: Operation, plan: Plan) -> Iterator[dict[str, int]]:
             lines = source.pitch // config.line * source.groups
             yield {"lines": lines, "in_base": source.base, "out_base": result.base}
         case SparseAttention():
-            yield from _attend(op, plan)
+            yield _attend(op, plan)
         case TokenPool():
             result = layouts[op.output.name]
             yield {"chunks": result.pitch // config.line, "shift": op.shift, "out_base": result.base}
@@ -141,21 +141,16 @@ def _gate(op: TokenGate, plan: Plan) -> Iterator[dict[str, int]]:
         feature += place.pitch
 
 
-def _attend(op: SparseAttention, plan: Plan) -> Iterator[dict[str, int]]:
-    """One descriptor a head; the last one has the zeros up to the pitch as well."""
+def _attend(op: SparseAttention, plan: Plan) -> dict[str, int]:
     place, lanes = plan.layouts[op.output.name], plan.config.lanes
     to_tokens = place.memory is Memory.SPIKES
-    pitch = place.pitch // lanes
     pool = next(other for other in plan.graph.operations if isinstance(other, TokenPool))
-    chunks = -(-op.query.shape[1] // op.heads // lanes)
-    for head in range(op.heads):
-        base, last = head * chunks, head == op.heads - 1
-        yield {
-            "pitch": pitch,
-            "base": base,
-            "chunks": pitch - base if last else chunks,
-            "shift": op.shift,
-            "to_tokens": int(to_tokens),
-            "pool_shift": 0 if to_tokens else pool.attention_shift,
-            "out_base": place.base,
-        }
+    pitch = place.pitch // lanes
+    return {
+        "pitch": pitch,
+        "chunks": pitch if op.heads == 1 else op.query.shape[1] // op.heads // lanes,
+        "shift": op.shift,
+        "to_tokens": int(to_tokens),
+        "pool_shift": 0 if to_tokens else pool.attention_shift,
+        "out_base": place.base,
+    }

@@ -56,8 +56,12 @@ def test_compile_and_cosimulate(folder: Path, seed: int) -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [{"lanes": 4, "steps": 3, "line": 4}, {"lanes": 2, "steps": 4, "line": 8}],
-    ids=["three steps, a segment a line", "two lanes"],
+    [
+        {"lanes": 4, "steps": 3, "line": 4},
+        {"lanes": 2, "steps": 4, "line": 8},
+        {"lanes": 2, "steps": 3, "line": 4},
+    ],
+    ids=["three steps, a segment a line", "two lanes", "more lines a token than lanes"],
 )
 def test_cores_of_other_shapes(folder: Path, tmp_path: Path, shape: dict[str, int]) -> None:
     core = tmp_path / "core.json"

@@ -291,25 +291,28 @@ class Machine:
             self.memory[d["out_base"] + rank * d["lines"] :][: d["lines"]] = lines
 
     def attend(self, d: dict) -> None:
-        lanes, k = self.config.lanes, self.k
-        chunks = np.arange(k)[:, None] * d["pitch"] + d["base"] + np.arange(d["chunks"])
-        query, key, value = (self.rows[n][chunks].reshape(k, -1) for n in range(1, 4))
+        lanes, k, pitch = self.config.lanes, self.k, d["pitch"]
+        parts = [self._head(d, base, min(d["chunks"], pitch - base)) for base in range(0, pitch, d["chunks"])]
+        rows = np.hstack(parts)
+        self.magnitude += int(np.abs(rows).sum())
+        if d["to_tokens"]:
+            entries = np.arange(k)[:, None] * pitch * lanes + np.arange(pitch * lanes)
+            self._write_integers(d["out_base"], entries.reshape(-1), rows.reshape(-1))
+        else:
+            self.pooled[: pitch * lanes] += rows.sum(axis=0) << d["pool_shift"]
+            self.by_memory[Memory.ATTENTION] = rows
+
+    def _head(self, d: dict, base: int, chunks: int) -> np.ndarray:
+        k = self.k
+        at = np.arange(k)[:, None] * d["pitch"] + base + np.arange(chunks)
+        query, key, value = (self.rows[n][at].reshape(k, -1) for n in range(1, 4))
         z = s12((s12(query @ key.T >> d["shift"]) * self.query_gain[:, None] >> 6) + self.masks)
         distance = z.max(axis=1, keepdims=True) - z
         weight = np.array(EXP_TABLE)[distance & 15] >> np.minimum(distance >> 4, 15)
         total = weight.sum(axis=1, keepdims=True)
         exponent = np.array([[int(s).bit_length() - 1] for s in total[:, 0]])
         reciprocal = np.array(RECIPROCAL_TABLE)[((total << 7) >> exponent) - 128]
-        rows = np.clip((weight @ value * reciprocal) >> (exponent + 8), -128, 127)
-        self.magnitude += int(np.abs(rows).sum())
-        feature = d["base"] * lanes + np.arange(rows.shape[1])
-        if d["to_tokens"]:
-            entries = np.arange(k)[:, None] * d["pitch"] * lanes + feature
-            self._write_integers(d["out_base"], entries.reshape(-1), rows.reshape(-1))
-        else:
-            self.pooled[feature] += rows.sum(axis=0) << d["pool_shift"]
-            before = self.by_memory.get(Memory.ATTENTION) if d["base"] else None
-            self.by_memory[Memory.ATTENTION] = rows if before is None else np.hstack([before, rows])
+        return np.clip((weight @ value * reciprocal) >> (exponent + 8), -128, 127)
 
     def pool(self, d: dict) -> None:
         width = d["chunks"] * self.config.line

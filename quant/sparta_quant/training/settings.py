@@ -58,10 +58,10 @@ _SETTINGS = {
     "digits": TrainSettings(),
     "nmnist": TrainSettings(
         epochs=24,
-        finetune_epochs=4,
+        finetune_epochs=3,
         learning_rate=6e-3,
         finetune_rate=2e-3,
-        augmentation=Augmentation(shift=1, rotation=10.0, zoom=0.1),
+        augmentation=Augmentation(shift=2, rotation=15.0, zoom=0.15),
     ),
     "gesture": TrainSettings(
         epochs=40,

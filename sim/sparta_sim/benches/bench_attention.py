@@ -1,4 +1,4 @@
-"""Bench of the attention unit: values equal ``attend`` and the interpreter, in rank and feature order."""
+"""Bench of the attention unit: values equal ``attend`` and the interpreter, in head, rank and feature order."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ BYTE = FixedPoint(8, 0)
 async def _attend(
     bench: Bench, rng: np.random.Generator, sink: Sink, topk: int, heads: int, chunks: int, shift: int
 ) -> None:
-    """All heads of one layer, a descriptor each."""
+    """One layer."""
     dut, config = bench.dut, bench.config
     size = chunks * config.lanes
     query, key, value = qkv = rng.integers(-128, 128, (3, topk, heads * size))
@@ -49,22 +49,25 @@ async def _attend(
     pairs = zip(mask.tolist(), sharpness.tolist(), strict=True)
     memory = ReadMemory(bench, "masks", [bits_of(listed, {"mask": m, "sharpness": g}) for m, g in pairs])
     dut.topk.value = topk
+    fields = {"pitch": heads * chunks, "chunks": chunks, "shift": shift}
+    dut.layer.value = encode(Op.ATTEND, "bench", **fields)
+    cycles = await bench.execute()
+    formula = attend_cycles(config, fields | {"to_tokens": 0}, topk)
+    assert cycles >= formula if bench.stall else cycles == formula
+
+    layout = attention_layout(config)
+    found = [layout.from_bits(item) for item in sink.items]
+    sink.items.clear()
     for head in range(heads):
         part = slice(head * size, (head + 1) * size)
         mixed = attend(query[:, part], key[:, part], value[:, part], mask, sharpness, shift)
         np.testing.assert_array_equal(mixed, expected[:, part])
-        fields = {"pitch": heads * chunks, "base": head * chunks, "chunks": chunks, "shift": shift}
-        dut.layer.value = encode(Op.ATTEND, "bench", **fields)
-        cycles = await bench.execute()
-        formula = attend_cycles(config, fields | {"to_tokens": 0}, topk)
-        assert cycles >= formula if bench.stall else cycles == formula
-
-        layout = attention_layout(config)
-        found = [layout.from_bits(item) for item in sink.items]
-        places = [(k, part.start + e) for k in range(topk) for e in range(size)]
-        assert [(o.rank, o.feature) for o in found] == places
-        assert [o.value for o in found] == mixed.ravel().tolist()
-        sink.items.clear()
+        of_head = found[head * mixed.size : (head + 1) * mixed.size]
+        assert [(o.rank, o.feature) for o in of_head] == [
+            (rank, part.start + e) for rank in range(topk) for e in range(size)
+        ]
+        assert [o.value for o in of_head] == mixed.ravel().tolist()
+    assert len(found) == topk * heads * size
     memory.stop()
 
 

@@ -15,27 +15,28 @@ _NORMALISE = 6
 
 
 def attend_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int) -> int:
-    """Clock cycles of one head when nothing stalls the unit's output but the token writer.
+    """Clock cycles of all heads when nothing stalls the unit's output but the token writer.
 
     The first row is compared; then each chunk of P features of a row is mixed in K cycles, divided in P, and
     written to the spike memory in p = ceil(8 / S) if it becomes tokens (p = -1 if it goes to the pool). These
-    overlap, so that chunks follow one another at the pace of the slowest::
+    overlap, so that chunks, ``pitch`` of them a token, follow one another at the pace of the slowest::
 
-        K * chunks  +  (K * chunks - 1) * max(K, P, p)  +  K + P + p + 1  +  ceil(log4 P) + 23
-        first row      chunks but the last                 last chunk        pipeline
+        K * chunks  +  (K * pitch - 1) * max(K, P, p)  +  K + P + p + 1  +  ceil(log4 P) + 23
+        first row      chunks but the last                last chunk        pipeline
 
     Parameters
     ----------
     config : CoreConfig
         The core; P is ``config.lanes``.
     fields : mapping
-        Descriptor fields (:func:`sparta_hw.descriptor.decode`); ``chunks`` and ``to_tokens`` count.
+        Descriptor fields (:func:`sparta_hw.descriptor.decode`); ``pitch``, ``chunks`` and ``to_tokens`` count.
     topk : int
         K, tokens that attend, at least 1.
     """
-    lanes, chunks = config.lanes, topk * fields["chunks"]
+    lanes = config.lanes
     written = config.groups(config.token_bits) if fields["to_tokens"] else -1
     adder_tree = ((lanes - 1).bit_length() + 1) // 2
     pipeline = _COMPARE + adder_tree + _MIX + _NORMALISE
     last_chunk = topk + lanes + written + 1
-    return chunks + (chunks - 1) * max(topk, lanes, written) + last_chunk + pipeline
+    first_row, chunks = topk * fields["chunks"], topk * fields["pitch"]
+    return first_row + (chunks - 1) * max(topk, lanes, written) + last_chunk + pipeline

@@ -236,7 +236,8 @@ def _gather(config: CoreConfig, fields: Fields, k: int) -> _Events:
 
 
 def _attend(config: CoreConfig, fields: Fields, k: int) -> _Events:
-    features = fields["chunks"] * config.lanes
+    features = fields["pitch"] * config.lanes
+    heads = -(-fields["pitch"] // fields["chunks"])
     byte, pairs = config.token_bits, k * k
     probability = unsigned_bits(max(EXP_TABLE))
     dot = 2 * byte + unsigned_bits(config.max_features)
@@ -244,9 +245,9 @@ def _attend(config: CoreConfig, fields: Fields, k: int) -> _Events:
     score = config.score_bits
     yield Part.ATTENTION, "query-key multiplications", pairs * features, multiplier_pj(byte, byte)
     yield Part.ATTENTION, "query-key additions", pairs * features, adder_pj(dot)
-    yield Part.ATTENTION, "sharpness multiplications", pairs, multiplier_pj(score, config.gain_bits)
-    yield Part.ATTENTION, "score additions, maxima and distances", 3 * pairs, adder_pj(score)
-    yield Part.ATTENTION, "probability additions", pairs, adder_pj(mixed - byte)
+    yield Part.ATTENTION, "sharpness multiplications", heads * pairs, multiplier_pj(score, config.gain_bits)
+    yield Part.ATTENTION, "score additions, maxima and distances", 3 * heads * pairs, adder_pj(score)
+    yield Part.ATTENTION, "probability additions", heads * pairs, adder_pj(mixed - byte)
     yield (
         Part.ATTENTION,
         "probability-value multiplications",
@@ -256,12 +257,12 @@ def _attend(config: CoreConfig, fields: Fields, k: int) -> _Events:
     yield Part.ATTENTION, "probability-value additions", pairs * features, adder_pj(mixed)
     yield Part.ATTENTION, "normalisations", k * features, multiplier_pj(mixed, config.reciprocal_bits + 2)
     row = _token_row_pj(config)
-    yield Part.MEMORIES, "query rows read", k * fields["chunks"], row
-    yield Part.MEMORIES, "key and value rows read", 2 * pairs * fields["chunks"], row
+    yield Part.MEMORIES, "query rows read", k * fields["pitch"], row
+    yield Part.MEMORIES, "key and value rows read", 2 * pairs * fields["pitch"], row
     similarity = access_pj(score, 4 * config.max_topk * score)
-    yield Part.MEMORIES, "similarities written and read", pairs * (1 + fields["chunks"]), similarity
+    yield Part.MEMORIES, "similarities written and read", pairs * (heads + fields["pitch"]), similarity
     if fields["to_tokens"]:
-        segments = k * fields["chunks"] * config.groups(config.token_bits)
+        segments = k * fields["pitch"] * config.groups(config.token_bits)
         yield Part.MEMORIES, "token segments written", segments, _line_pj(config, config.lanes)
     else:
         yield Part.ATTENTION, "pooled additions", k * features, adder_pj(config.pool_bits)

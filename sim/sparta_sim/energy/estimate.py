@@ -105,7 +105,7 @@ def legacy_pj(program: Program, tensors: Mapping[str, NDArray], k: int) -> dict[
     for at, word in enumerate(program.descriptors):
         fields = decode(word)
         if fields["op"] is Op.ATTEND:
-            found[Block.ATTENTION.value] += 2 * k * k * fields["chunks"] * program.config.lanes * mac
+            found[Block.ATTENTION.value] += 2 * k * k * fields["pitch"] * program.config.lanes * mac
         elif fields["op"] is Op.LAYER and fields["destination"] == Destination.SPIKES:
             words = layer_words(inputs[at], tensors, program.config)
             work = layer_work(program.config, fields, words, k)
