@@ -65,10 +65,10 @@ check: $(SETUP) ## lint, format, types and unit tests
 	$(RUN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 bench: $(SETUP) ## speed as ratios to limits
-	$(RUN)/python benchmarks/run.py
+	$(RUN)/python -m benchmarks.run
 
 bench-train: $(SETUP) ## a training step and an inference against spikingjelly and snnTorch
-	$(RUN)/python benchmarks/train_speed.py
+	$(RUN)/python -m benchmarks.train_speed
 
 format: $(SETUP) ## reformat the sources
 	$(RUN)/ruff check --fix

@@ -12,8 +12,15 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from spiking_stacks import CLASSES, Stack, our_stack, snntorch_stack, spikingjelly_stack, stack_config
 
+from benchmarks.spiking_stacks import (
+    CLASSES,
+    Stack,
+    our_stack,
+    snntorch_stack,
+    spikingjelly_stack,
+    stack_config,
+)
 from sparta_hw.files import write_text
 
 DENSITY = 0.05

@@ -19,6 +19,8 @@ _AVERAGE_SPARSITY_LOGIT = 0.6366
 """sigmoid of it is 0.654, the average sparsity of the paper."""
 _SPREAD = 1.0
 """Of the initial weights: enough for K to differ between inputs."""
+_EPS = 2.0**-8
+"""Of the normalisation: statistics that hardly vary do not make weights that no integer holds."""
 
 
 class KTable(GridPart[NDArray[np.int64]]):
@@ -72,7 +74,7 @@ class DynamicK(GridModule):
             spread=_SPREAD,
         )
         self.table = KTable(tokens, k_min)
-        self.normalise: nn.BatchNorm1d | None = nn.BatchNorm1d(INPUTS, affine=False)
+        self.normalise: nn.BatchNorm1d | None = nn.BatchNorm1d(INPUTS, eps=_EPS, affine=False)
 
     def forward(self, first: Tensor, interval: Tensor, rate: Tensor) -> Tensor:
         """K (batch, 1) from the cues (batch, N): integers, or real numbers with a gradient in training."""

@@ -70,7 +70,7 @@ def unit_ratios(program: Program, predictions: Sequence[Prediction], k: int) -> 
     attention = attention_limit = 0.0
     for n, fields in enumerate(_fields(program)):
         if fields["op"] is Op.ATTEND:
-            attention += cycles[n]
+            attention += float(cycles[n])
             attention_limit += k * k * fields["pitch"]
         if fields["op"] is Op.RANK and RankBy(fields["by"]) is not RankBy.RATE:
             by = RankBy(fields["by"]).name.lower()
@@ -78,7 +78,7 @@ def unit_ratios(program: Program, predictions: Sequence[Prediction], k: int) -> 
             yield Ratio(f"{program.name}, K = {k}: ranking by {by}", float(cycles[n]), listed)
     yield Ratio(f"{program.name}, K = {k}: attention", attention, attention_limit, goal=1.1)
     total = float(np.mean([one.cycles for one in predictions]))
-    limit = float(entries.sum() + attention_limit)
+    limit = float(entries.sum()) + attention_limit
     yield Ratio(f"{program.name}, K = {k}: whole inference", total, limit, goal=1.15)
 
 
