@@ -39,6 +39,17 @@ class ProgramSimulation(CoreSimulation):
         self, program: Program, *, verilog: str | None = None, wave: Path | None = None, seed: int = 0
     ) -> None:
         super().__init__(program.config, verilog=verilog, wave=wave, seed=seed)
+        self.switch(program)
+
+    def switch(self, program: Program) -> None:
+        """Load another program: the core runs every network that fits its configuration.
+
+        Raises
+        ------
+        ConfigError
+            The program was built for another core.
+        """
+        program.check_core(self.config)
         self.program = program
         for name, (rows, bits) in program.images().items():
             self.load(LoadTarget[name.upper()], _words(rows, bits))

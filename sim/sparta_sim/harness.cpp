@@ -40,7 +40,7 @@ enum Register : uint32_t {
     STATE = 0x30,
 };
 
-constexpr uint32_t START = 1, RESET_STATE = 4;  // bits of CONTROL
+constexpr uint32_t START = 1, ABORT = 2, RESET_STATE = 4;  // bits of CONTROL
 
 enum Event : uint32_t { SPIKES = 1, VALUES = 2, SCORE = 3, SELECT = 4, ATTENTION = 5, RECORD = 6 };
 
@@ -210,6 +210,15 @@ struct Core {
         return check_response("read", address);
     }
 
+    void reset(int cycles) {
+        top->PORT2(axil, awvalid) = top->PORT2(axil, wvalid) = top->PORT2(axil, bready) = 0;
+        top->PORT2(axil, arvalid) = top->PORT2(axil, rready) = 0;
+        top->PORT2(spikes, valid) = 0;
+        top->rst = 1;
+        for (int i = 0; i < cycles; i++) step();
+        top->rst = 0;
+    }
+
     bool idle(uint32_t* status, uint64_t limit) {
         const uint32_t start = cycle;
         do {
@@ -253,9 +262,7 @@ Core* sparta_create(const char* wave, uint64_t seed) {
 #else
     if (wave) return nullptr;
 #endif
-    core->top->rst = 1;
-    for (int i = 0; i < 4; i++) core->step();
-    core->top->rst = 0;
+    core->reset(4);
     core->step();
     return core.release();
 }
@@ -283,6 +290,26 @@ int sparta_load(Core* core, uint32_t target, const uint32_t* words, uint64_t cou
     for (uint64_t i = 0; i < count; i++)
         if (!core->write(LOAD_DATA, words[i])) return -1;
     return 0;
+}
+
+// Stream one sample and start as sparta_run does, but after `cycles` cycles of that reset the core, or abort.
+int sparta_interrupt(Core* core, const uint32_t* spikes, uint64_t words, uint32_t k, uint64_t cycles, int reset) {
+    core->input = spikes;
+    core->input_words = words;
+    core->record = false;
+    core->cycle = 0;
+    const auto streamed = [&] { return !core->input_words || core->cycle >= cycles; };
+    core->wait(streamed, cycles, "the input stream");
+    if (core->cycle < cycles && (!core->write(K, k) || !core->write(CONTROL, START))) return -1;
+    while (core->cycle < cycles) core->step();
+    core->input_words = 0;
+    if (reset) {
+        core->reset(1);
+    } else if (!core->write(CONTROL, ABORT)) {
+        return -1;
+    }
+    uint32_t status;
+    return core->idle(&status, REGISTER_TIMEOUT) ? 0 : -1;
 }
 
 // Samples that ran: run->samples, or fewer when stopped; -1 with sparta_error after `event_index` tells how many.

@@ -148,6 +148,25 @@ class CoreSimulation:
         words = np.ascontiguousarray(words, dtype=np.uint32)
         self._check(self._library.sparta_load(self._core, target, _pointer(words), words.size))
 
+    def interrupt(self, spikes: Words, *, k: int, cycles: int, reset: bool) -> None:
+        """Begin an inference and end it early: the core is idle again, its memories as they were.
+
+        Parameters
+        ----------
+        spikes : uint32 array (words,)
+            Input lines of one sample.
+        k : int
+            Register K.
+        cycles : int
+            Clock cycles from the first word of the input stream to the interruption.
+        reset : bool
+            By the reset input, for one cycle; else by an abort through register CONTROL.
+        """
+        spikes = np.ascontiguousarray(spikes, dtype=np.uint32)
+        self._check(
+            self._library.sparta_interrupt(self._core, _pointer(spikes), spikes.size, k, cycles, reset)
+        )
+
     def run(
         self,
         spikes: Words,
@@ -270,6 +289,10 @@ def _load_library(path: Path) -> ctypes.CDLL:
         "sparta_events": (_Pointer32, [handle]),
         "sparta_read": (status, [handle, ctypes.c_uint32, _Pointer32]),
         "sparta_load": (status, [handle, ctypes.c_uint32, _Pointer32, ctypes.c_uint64]),
+        "sparta_interrupt": (
+            status,
+            [handle, _Pointer32, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint64, status],
+        ),
         "sparta_run": (ctypes.c_int64, [handle, ctypes.POINTER(_Run)]),
     }
     for name, (result, arguments) in signatures.items():
