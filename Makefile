@@ -10,7 +10,7 @@ SAMPLES ?= 20
 
 COMPILER := $(wildcard sparta_hw/*.py sparta_hw/*/*.py)
 TRAINER := $(wildcard quant/sparta_quant/*.py)
-GENERATOR := $(wildcard rtl/sparta_rtl/*.py) sparta_hw/config.py sparta_hw/descriptor.py sparta_hw/numerics.py
+GENERATOR := $(wildcard rtl/sparta_rtl/*.py rtl/sparta_rtl/*.v) sparta_hw/config.py sparta_hw/descriptor.py sparta_hw/numerics.py
 MEASURE := $(wildcard sim/sparta_sim/*.py sim/sparta_sim/*/*.py sim/sparta_sim/*.cpp)
 CHECKPOINT := quant/sparta_quant/checkpoints/digits.pt
 

@@ -25,7 +25,7 @@ from sparta_quant.untrained import camera_digits, untrained_network
 from sparta_sim.cycles.model import Prediction, predict
 from sparta_sim.limits import Ratio, array_ratio, unit_ratios
 
-__all__ = ["Workload", "cycle_ratios", "digits_workload", "untrained_workload"]
+__all__ = ["Workload", "cycle_ratios", "digits_workload", "untrained_network_of", "untrained_workload"]
 
 _ARRAY_GOALS = {"digits": 1.10, "nmnist": 1.05}
 
@@ -65,11 +65,16 @@ def digits_workload(samples: int) -> Workload:
 
 def untrained_workload(name: str, samples: int = 2) -> Workload:
     """A named network with initial weights on embedded digits of its size: its data set is not in the project."""
+    network, inputs = untrained_network_of(name, samples)
+    return _workload(network, core_name(name), inputs)
+
+
+def untrained_network_of(name: str, samples: int) -> tuple[SpartaNetwork, NDArray[np.uint8]]:
+    """The network and the inputs of :func:`untrained_workload`."""
     config = NAMED_NETWORKS[name]
     inputs = camera_digits(config, samples)
     batch = torch.from_numpy(inputs).float()
-    network = untrained_network(config, batch if config.coding == "direct" else batch.transpose(0, 1))
-    return _workload(network, core_name(name), inputs)
+    return untrained_network(config, batch if config.coding == "direct" else batch.transpose(0, 1)), inputs
 
 
 def cycle_ratios(digits: Workload) -> Iterator[Ratio]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.compilation import compilation_ratios
 from benchmarks.cycles import cycle_ratios, digits_workload, untrained_workload
 from benchmarks.skipping import skipping_ratios
 from benchmarks.timings import timing_ratios
@@ -25,6 +26,7 @@ def all_ratios(samples: int) -> Iterator[Ratio]:
     yield from skipping_ratios(digits.program, ("stem.1.conv",))
     yield from skipping_ratios(untrained_workload("nmnist", 2).program, ("stem.2.conv", "local.conv"))
     yield from timing_ratios(digits)
+    yield from compilation_ratios()
 
 
 def main() -> None:

@@ -5,11 +5,25 @@ consumers), so synthesis is told that the result does not matter: without that, 
 path (see ``sparta_sim/synthesis``).
 """
 
-from amaranth.hdl import Module, unsigned
+from pathlib import Path
+
+from amaranth.hdl import ClockSignal, Instance, Module, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["BlockRam", "ReadPort", "WritePort"]
+__all__ = ["RAM_VERILOG", "BlockRam", "ReadPort", "VerilogTarget", "WritePort"]
+
+RAM_VERILOG = Path(__file__).with_name("sparta_ram.v")
+"""Module ``sparta_ram``, the :class:`BlockRam` of generated Verilog."""
+
+
+class VerilogTarget:
+    """Amaranth platform of generated Verilog: its memories are instances of ``sparta_ram``.
+
+    Amaranth writes the initial value of each bit of a memory, which a core of many megabytes cannot afford; and a
+    module of its own is what an ASIC flow replaces by macros. In Amaranth's simulator, without a platform, a memory
+    is ``amaranth.lib.memory``.
+    """
 
 
 class ReadPort(wiring.Signature):
@@ -73,7 +87,21 @@ class BlockRam(wiring.Component):
             }
         )
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform: object) -> Module | Instance:
+        if isinstance(platform, VerilogTarget):
+            return Instance(
+                "sparta_ram",
+                p_DEPTH=self._depth,
+                p_WIDTH=self._width,
+                p_SEGMENTS=self._segments,
+                i_clk=ClockSignal(),
+                i_write_en=self.write.en,
+                i_write_addr=self.write.addr,
+                i_write_data=self.write.data,
+                i_read_en=self.read.en,
+                i_read_addr=self.read.addr,
+                o_read_data=self.read.data,
+            )
         m = Module()
         m.submodules.cells = cells = memory.Memory(shape=unsigned(self._width), depth=self._depth, init=[])
         write = cells.write_port(granularity=self._width // self._segments)

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, connect, flipped
 
 from sparta_hw.errors import InputFileError, SpartaError
-from sparta_rtl.memory import BlockRam, ReadPort, WritePort
+from sparta_rtl.memory import RAM_VERILOG, BlockRam, ReadPort, VerilogTarget, WritePort
 from sparta_sim.synthesis import flow, parse_reports, synthesise
 
 STAT = {"design": {"num_cells": 62, "num_cells_by_type": {"LUT4": 40, "CCU2C": 12, "TRELLIS_FF": 10}}}
@@ -109,7 +109,8 @@ class RegisteredRam(wiring.Component):
 def test_a_block_ram_takes_no_logic_and_an_unchanged_run_is_skipped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = verilog.convert(RegisteredRam(), name="top", emit_src=False)
+    text = verilog.convert(RegisteredRam(), name="top", platform=VerilogTarget(), emit_src=False)
+    text += RAM_VERILOG.read_text()
     found = synthesise(text, "top", tmp_path)
     assert (found.bram, found.dsp) == (1, 0)
     assert found.ff == 36 + 9
