@@ -31,6 +31,6 @@ def compilation_ratios() -> Iterator[Ratio]:
             )  # fmt: skip
         seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    what = f"paper, {sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters: ONNX to program and Verilog"
+    what = "paper: ONNX to program and Verilog"
     yield Ratio(what, seconds, _SECONDS, "s", 1.0, exact=False)
     yield Ratio(f"{what}, peak memory", memory, _GIGABYTES, "GB", 1.0, exact=False)

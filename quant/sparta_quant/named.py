@@ -1,6 +1,8 @@
 """Networks by name: sizes for each kind of input, all parts of the paper on in all but ``digits``."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 from sparta_hw.errors import ConfigError
 from sparta_quant.config import Branches, Feedback, SpartaConfig, StemLayer
@@ -112,17 +114,24 @@ NAMED_NETWORKS = {
 """
 
 
-def named_network(name: str) -> SpartaConfig:
-    """One of :data:`NAMED_NETWORKS`.
+def named_network(source: str) -> SpartaConfig:
+    """One of :data:`NAMED_NETWORKS`, or the network of a JSON file as ``sparta-hw train`` writes it.
 
     Raises
     ------
     ConfigError
-        There is no network of this name.
+        There is no network of this name, or the file holds none.
     """
-    if name not in NAMED_NETWORKS:
-        raise ConfigError(f"no network {name!r}; networks are {', '.join(NAMED_NETWORKS)}")
-    return NAMED_NETWORKS[name]
+    if source in NAMED_NETWORKS:
+        return NAMED_NETWORKS[source]
+    path = Path(source)
+    if not path.is_file():
+        names = ", ".join(NAMED_NETWORKS)
+        raise ConfigError(f"no network {source!r}: name one of {names}, or a JSON file")
+    try:
+        return SpartaConfig.from_dict(json.loads(path.read_text()))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(f"{path}: not the configuration of a network: {error}") from error
 
 
 def core_name(network: str) -> str:

@@ -24,7 +24,9 @@ _MAP_SAMPLES = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", help="data set: a file or folder in a supported layout, or digits")
-    parser.add_argument("--network", default="nmnist", help="named network that rows vary (default: nmnist)")
+    parser.add_argument(
+        "--network", default="nmnist", help="that rows vary, by name or a JSON file (default: nmnist)"
+    )
     parser.add_argument(
         "--steps", type=positive, default=16, help="T of all rows but those of Table 1 (default: 16)"
     )

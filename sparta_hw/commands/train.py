@@ -5,12 +5,12 @@ import argparse
 from sparta_hw.commands.options import add_output, make_output, one_thread, positive
 
 NAME = "train"
-HELP = "quantisation-aware training of a named network"
+HELP = "quantisation-aware training of a network"
 EXAMPLE = "example: sparta-hw train nmnist --data N-MNIST -o build/nmnist"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("network", nargs="?", default="digits", help="a named network (default: digits)")
+    parser.add_argument("network", nargs="?", default="digits", help="name, or a JSON file (default: digits)")
     parser.add_argument(
         "--data", default="digits", help="data set, a file or folder (default: the embedded digits)"
     )
@@ -37,11 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write network.pt and history.json (and training.pt, from which an interrupted training goes on)."""
+    """Write network.pt, network.json and history.json (and training.pt, from which an interrupted training goes on)."""
+    import json
     from dataclasses import replace
 
     from lightning_fabric import Fabric
 
+    from sparta_hw.files import write_text
     from sparta_quant.data import open_dataset
     from sparta_quant.named import named_network
     from sparta_quant.training import NETWORK_FILE, default_settings, train
@@ -60,6 +62,7 @@ def run(options: argparse.Namespace) -> None:
         train_set = train_set.spread(options.limit)
     config = replace(config, classes=len(train_set.classes))
     folder = make_output(options.output)
+    write_text(folder / "network.json", json.dumps(config.to_dict(), indent=2) + "\n")
     fabric = Fabric(accelerator=options.accelerator, devices=options.devices)
     _, measured = train(config, folder, train_set, test_set, settings, fabric=fabric)
     if not fabric.is_global_zero:

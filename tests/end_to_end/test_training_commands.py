@@ -77,7 +77,21 @@ def test_evaluate_refuses_data_of_another_shape(trained: Path, capsys: pytest.Ca
 
 def test_unknown_network_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "mnist", "-o", str(tmp_path)]) == 2
-    assert "no network 'mnist'; networks are digits, nmnist, gesture" in capsys.readouterr().err
+    assert "no network 'mnist': name one of digits, nmnist, gesture" in capsys.readouterr().err
+    text = tmp_path / "text.json"
+    text.write_text('{"name": "mine", "depth": 3}')
+    assert main(["train", str(text), "-o", str(tmp_path)]) == 2
+    assert "not the configuration of a network" in capsys.readouterr().err
+
+
+def test_a_network_of_a_file_trains(data: Path, trained: Path, tmp_path: Path) -> None:
+    plain = json.loads((trained.parent / "network.json").read_text())
+    plain |= {"name": "mine", "heads": 1}
+    (tmp_path / "mine.json").write_text(json.dumps(plain))
+    arguments = ["--epochs", "1", "--finetune-epochs", "1", "--limit", "8", "--batch", "8"]
+    command = ["train", str(tmp_path / "mine.json"), "--data", str(data), *arguments]
+    assert main([*command, "-o", str(tmp_path / "trained")]) == 0
+    assert json.loads((tmp_path / "trained" / "network.json").read_text()) == plain
 
 
 def test_experiment_writes_tables_and_goes_on(
