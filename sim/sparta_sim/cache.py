@@ -4,10 +4,11 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["build_once", "cache_dir", "content_key"]
+__all__ = ["build_once", "cache_dir", "content_key", "locked"]
 
 
 def cache_dir() -> Path:
@@ -27,6 +28,14 @@ def content_key(parts: Iterable[str]) -> str:
     return digest.hexdigest()[:24]
 
 
+@contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Only one process at a time is in here for a ``target``."""
+    with open(Path(tempfile.gettempdir(), f"sparta_hw-{content_key([str(target)])}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def build_once(target: Path, build: Callable[[Path], Path]) -> Path:
     """``target``, made by ``build`` unless it is there.
 
@@ -36,8 +45,7 @@ def build_once(target: Path, build: Callable[[Path], Path]) -> Path:
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with open(Path(tempfile.gettempdir(), f"sparta_hw-{content_key([str(target)])}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(target):
         if not target.exists():
             with tempfile.TemporaryDirectory(prefix="build-", dir=target.parent) as folder:
                 os.replace(build(Path(folder)), target)

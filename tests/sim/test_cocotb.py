@@ -8,7 +8,7 @@ import pytest
 from cocotb_tools.runner import get_results, get_runner
 
 from sparta_rtl.generate import core_verilog
-from sparta_sim.cache import cache_dir, content_key
+from sparta_sim.cache import cache_dir, content_key, locked
 from sparta_sim.verilator import make_flags, verilator_bin
 
 pytestmark = pytest.mark.slow
@@ -23,16 +23,17 @@ def run_bench(
     build = cache_dir() / "cocotb" / content_key([text, top])
     build.mkdir(parents=True, exist_ok=True)
     source = build / f"{top}.v"
-    if not source.exists():
-        source.write_text(text)
     runner = get_runner("verilator")
-    runner.build(
-        sources=[source],
-        hdl_toplevel=top,
-        build_dir=build,
-        build_args=["-Wno-fatal", "-Wno-lint", "-Wno-WIDTH"],
-        timescale=("1ns", "1ps"),
-    )
+    with locked(build):  # workers of one test run share the folder
+        if not source.exists():
+            source.write_text(text)
+        runner.build(
+            sources=[source],
+            hdl_toplevel=top,
+            build_dir=build,
+            build_args=["-Wno-fatal", "-Wno-lint", "-Wno-WIDTH"],
+            timescale=("1ns", "1ps"),
+        )
     results = runner.test(
         hdl_toplevel=top, test_module=f"tests.sim.{module}", build_dir=build, test_dir=folder,
         extra_env={name: str(value) for name, value in env.items()},
