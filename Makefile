@@ -14,7 +14,7 @@ GENERATOR := $(wildcard rtl/sparta_rtl/*.py rtl/sparta_rtl/*.v) sparta_hw/config
 MEASURE := $(wildcard sim/sparta_sim/*.py sim/sparta_sim/*/*.py sim/sparta_sim/*.cpp)
 CHECKPOINT := quant/sparta_quant/checkpoints/digits.pt
 
-.PHONY: help setup rtl train synth test check bench bench-train format clean
+.PHONY: help setup rtl train synth prove test check bench bench-train format clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -25,7 +25,7 @@ setup: $(SETUP) ## create .venv with everything that the project needs
 $(SETUP): pyproject.toml
 	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet torch==2.13.0
-	$(RUN)/python -m pip install --quiet --editable '.[train,rtl,sim,synth,bench,dev]'
+	$(RUN)/python -m pip install --quiet --editable '.[train,rtl,sim,synth,prove,bench,dev]'
 	touch $@
 
 rtl: $(OUT)/core.v $(OUT)/cosim.json $(OUT)/estimate.json ## the main job: network to verified core, with a report
@@ -69,6 +69,9 @@ bench: $(SETUP) ## speed as ratios to limits
 
 bench-train: $(SETUP) ## a training step and an inference against spikingjelly and snnTorch
 	$(RUN)/python -m benchmarks.train_speed
+
+prove: $(SETUP) ## formal proofs of the core's units
+	$(RUN)/sparta-hw prove -o build
 
 format: $(SETUP) ## reformat the sources
 	$(RUN)/ruff check --fix

@@ -15,6 +15,7 @@ from sparta_hw.commands import (
     evaluate,
     experiment,
     export,
+    prove,
     report,
     rtl,
     synth,
@@ -24,8 +25,8 @@ from sparta_hw.errors import MismatchError, SpartaError
 
 __all__ = ["main"]
 
-COMMANDS = (train, evaluate, experiment, export, compile, rtl, cosim, estimate, synth, report)
-"""In the order of the flow."""
+COMMANDS = (train, evaluate, experiment, export, compile, rtl, cosim, estimate, synth, report, prove)
+"""In the order of the flow; proofs are about the units, whatever the network."""
 
 
 def build_parser() -> argparse.ArgumentParser:

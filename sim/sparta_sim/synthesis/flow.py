@@ -1,10 +1,8 @@
 """Synthesis, place and route, bitstream: yosys, nextpnr and ecppack as they come from PyPI."""
 
 import importlib.metadata
-import shutil
 import subprocess
 import sys
-import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 from sparta_hw.errors import SpartaError
 from sparta_hw.files import write_text
 from sparta_sim.cache import content_key
+from sparta_sim.programs import installed_program
 from sparta_sim.synthesis.parse import Resources, parse_reports
 
 __all__ = ["DEVICE", "PACKAGE", "synthesise"]
@@ -128,7 +127,7 @@ def _run_stage(stage: _Stage, label: str, folder: Path) -> None:
     print(f"{label}: {stage.command[0]} ...", file=sys.stderr, flush=True)
     start = time.monotonic()
     with log.open("w") as output:
-        command = [_program(stage.command[0]), *stage.command[1:]]
+        command = [installed_program(stage.command[0], "synth"), *stage.command[1:]]
         status = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, check=False)
     if status.returncode:
         errors = [line for line in log.read_text().splitlines() if line.startswith("ERROR")]
@@ -136,11 +135,3 @@ def _run_stage(stage: _Stage, label: str, folder: Path) -> None:
         raise SpartaError(f"{stage.name} failed: {reason}; see {log}")
     write_text(done, key)
     print(f"{label}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-
-
-def _program(name: str) -> str:
-    """The program installed next to the running Python, or the one on PATH."""
-    found = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
-    if not found:
-        raise SpartaError(f"{name} is not installed: pip install 'sparta-hw[synth]'")
-    return found

@@ -1,0 +1,1 @@
+"""Formal proofs: contracts in Amaranth around units of the core, decided by an SMT solver."""

@@ -1,0 +1,63 @@
+"""The serial divider: the quotient is the floor of the division, at the promised cycle."""
+
+from amaranth.hdl import Assert, Assume, Module, Signal
+
+from sparta_rtl.divider import SerialDivider
+from sparta_sim.proofs.contract import Contract
+
+__all__ = ["DividerContract"]
+
+
+class DividerContract(Contract):
+    """``quotient * denominator <= numerator < (quotient + 1) * denominator``, with ``done`` after q + 1 cycles.
+
+    A division may be dropped for another one in any cycle.
+
+    Parameters
+    ----------
+    numerator_bits, denominator_bits, quotient_bits : int
+    divider : type
+        What is proven.
+    """
+
+    def __init__(
+        self,
+        numerator_bits: int,
+        denominator_bits: int,
+        quotient_bits: int,
+        divider: type[SerialDivider] = SerialDivider,
+    ) -> None:
+        super().__init__()
+        self._divider = divider
+        self._bits = numerator_bits, denominator_bits, quotient_bits
+        self._start = self.free(1, "start")
+        self._numerator = self.free(numerator_bits, "numerator")
+        self._denominator = self.free(denominator_bits, "denominator")
+
+    def elaborate(self, platform: object) -> Module:
+        m = self.begin()
+        m.submodules.divider = divider = self._divider(*self._bits)
+        quotient_bits = self._bits[2]
+        numerator, denominator = Signal.like(self._numerator), Signal.like(self._denominator)
+        running, elapsed = Signal(), Signal(range(quotient_bits + 2))
+        m.d.comb += [
+            divider.start.eq(self._start),
+            divider.numerator.eq(self._numerator),
+            divider.denominator.eq(self._denominator),
+            Assume(self._numerator < self._denominator << quotient_bits),
+            Assert(divider.done == (running & (elapsed == quotient_bits))),
+        ]
+        with m.If(running):
+            m.d.sync += elapsed.eq(elapsed + 1)
+        with m.If(divider.done):
+            m.d.sync += running.eq(0)
+            low = divider.quotient * denominator
+            m.d.comb += [Assert(low <= numerator), Assert(numerator < low + denominator)]
+        with m.If(self._start):
+            m.d.sync += [
+                numerator.eq(self._numerator),
+                denominator.eq(self._denominator),
+                running.eq(1),
+                elapsed.eq(0),
+            ]
+        return m

@@ -1,0 +1,95 @@
+"""Formal proofs: they hold of the units, and fail of units that were broken on purpose."""
+
+import inspect
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from sparta_hw.cli import main
+from sparta_rtl.divider import SerialDivider
+from sparta_rtl.hilif import FireLane
+from sparta_rtl.stream_slice import StreamSlice
+from sparta_rtl.topk import TopKSorter
+from sparta_sim.proofs.catalogue import PROOFS
+from sparta_sim.proofs.contract import Contract, Proof
+from sparta_sim.proofs.division import DividerContract
+from sparta_sim.proofs.neurons import FireLaneContract
+from sparta_sim.proofs.runner import prove
+from sparta_sim.proofs.selection import SorterContract
+from sparta_sim.proofs.streams import SliceContract
+
+pytestmark = pytest.mark.slow
+
+Unit = TypeVar("Unit")
+
+
+def broken(unit: type[Unit], old: str, new: str) -> type[Unit]:
+    """The unit, made from its source with one place changed."""
+    source = inspect.getsource(sys.modules[unit.__module__])
+    assert source.count(old) == 1
+    names: dict[str, object] = {"__name__": unit.__module__}
+    exec(source.replace(old, new), names)
+    return names[unit.__name__]
+
+
+def _lane(old: str, new: str) -> Contract:
+    return FireLaneContract(broken(FireLane, old, new))
+
+
+def _sorter(old: str, new: str) -> Contract:
+    return SorterContract(2, 3, 2, broken(TopKSorter, old, new))
+
+
+def _slice(old: str, new: str) -> Contract:
+    return SliceContract(broken(StreamSlice, old, new))
+
+
+def _divider(old: str, new: str) -> Contract:
+    return DividerContract(8, 4, 4, broken(SerialDivider, old, new))
+
+
+FAULTS = {
+    "ties go to the later token": (_sorter, "(token.key) > _offset", "(token.key) >= _offset"),
+    "keys are compared unsigned": (_sorter, "Cat(key[:-1], ~key[-1])", "Cat(key)"),
+    "handed-on tokens are compared": (_sorter, "ahead.eq(displaced | ", "ahead.eq("),
+    "the item that waits is lost": (_slice, "full | self.i.valid", "self.i.valid"),
+    "the slice takes an item too many": (_slice, "self.i.ready.eq(~full)", "self.i.ready.eq(1)"),
+    "a spike needs more than the threshold": (_lane, "self.spike.eq(over >= 0)", "self.spike.eq(over > 0)"),
+    "a soft reset to v_reset": (_lane, "Mux(mode.soft, over, mode.v_reset)", "mode.v_reset"),
+    "the current is not saturated": (
+        _lane, "self.result.eq(saturate(shifted, config.membrane_bits))", "self.result.eq(shifted)",
+    ),
+    "the last quotient bit is missing": (_divider, "left.eq(bits)", "left.eq(bits - 1)"),
+    "a difference of zero does not fit": (_divider, "shifted >= divisor", "shifted > divisor"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.slug)
+def test_holds(proof: Proof, tmp_path: Path) -> None:
+    assert prove(proof, tmp_path).holds
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fails_of_a_broken_unit(fault: str, tmp_path: Path) -> None:
+    contract, old, new = FAULTS[fault]
+    verdict = prove(Proof("broken", fault, partial(contract, old, new), 13), tmp_path)
+    assert not verdict.holds
+    assert verdict.trace is not None
+    assert verdict.trace.exists()
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prove", "divider", "-o", str(tmp_path)]) == 0
+    assert (
+        "| divider, 8 bits | floor of the division, at its cycle | 14 | holds |"
+        in (tmp_path / "proofs.md").read_text()
+    )
+    assert "[1/1] divider, 8 bits" in capsys.readouterr().out
+
+
+def test_unknown_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prove", "sort of", "-o", str(tmp_path)]) == 2
+    assert "no proof is named sort of; there are: register slice;" in capsys.readouterr().err
