@@ -14,7 +14,7 @@ GENERATOR := $(wildcard rtl/sparta_rtl/*.py rtl/sparta_rtl/*.v) sparta_hw/config
 MEASURE := $(wildcard sim/sparta_sim/*.py sim/sparta_sim/*/*.py sim/sparta_sim/*.cpp)
 CHECKPOINT := quant/sparta_quant/checkpoints/digits.pt
 
-.PHONY: help setup rtl train synth prove test check bench bench-train format clean
+.PHONY: help setup rtl train synth verify prove mutate test check bench bench-train format clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -72,6 +72,12 @@ bench-train: $(SETUP) ## a training step and an inference against spikingjelly a
 
 prove: $(SETUP) ## formal proofs of the core's units
 	$(RUN)/sparta-hw prove -o build
+
+verify: $(SETUP) ## every test sample of the digits in hardware, bit for bit
+	$(RUN)/sparta-hw evaluate $(CHECKPOINT) digits --rtl 359 -o build/verify
+
+mutate: $(SETUP) ## put faults into the RTL one by one, and see each caught; about half an hour
+	$(RUN)/python -m tests.mutation.run -o build
 
 format: $(SETUP) ## reformat the sources
 	$(RUN)/ruff check --fix

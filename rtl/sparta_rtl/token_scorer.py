@@ -8,18 +8,21 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import MlpSet, Op, RankBy
 from sparta_rtl.layouts import descriptor_layout, record_layout
 from sparta_rtl.memory import WritePort
-from sparta_rtl.token_mlp import MLP_INPUTS, MLP_ROW_BITS, TokenMlp
+from sparta_rtl.token_mlp import LATENCY, MLP_INPUTS, MLP_ROW_BITS, TokenMlp
 
-__all__ = ["TokenScorer"]
+__all__ = ["MLP_SCORE_CYCLES", "SCORE_CYCLES", "TokenScorer"]
+
+SCORE_CYCLES, MLP_SCORE_CYCLES = 1, LATENCY + 1
+"""From ``valid`` or ``spatial_done`` to ``o_valid``, without the MLP and with it."""
 
 
 class TokenScorer(wiring.Component):
     """Scores records in the order they come, and lends its MLP to the choice of K.
 
-        RATE      rate                                                         in the cycle of the record
-        MSP       msp                                                          in the cycle of the record
-        FUSION    MLP(spatial or 0, msp, temporal)                             15 cycles later
-        PRIORITY  MLP(first, interval, min((rate * gain) >> 6, 2047))          15 cycles later
+        RATE      rate                                                         1 cycle after the record
+        MSP       msp                                                          1 cycle after it
+        FUSION    MLP(spatial or 0, msp, temporal)                             16 cycles after it
+        PRIORITY  MLP(first, interval, min((rate * gain) >> 6, 2047))          16 cycles after it
 
     Parameters
     ----------
@@ -120,10 +123,12 @@ class TokenScorer(wiring.Component):
             mlp.hidden_shift.eq(Mux(self.sparse, layer.sparsity_hidden_shift, layer.hidden_shift)),
             mlp.shift.eq(Mux(self.sparse, layer.sparsity_shift, layer.shift)),
             mlp.bias.eq(Mux(self.sparse, layer.sparsity_bias, layer.bias)),
+            self.sparse_valid.eq(mlp.valid & self.sparse),
+            self.y.eq(mlp.y),
+        ]
+        m.d.sync += [
             self.o_valid.eq(Mux(by_mlp, mlp.valid & ~self.sparse, self.valid)),
             self.key.eq(Mux(by_mlp, mlp.y, Mux(layer.by == RankBy.RATE, record.rate, record.msp))),
             self.spatial.eq(Mux(spatial, mlp.y_of, Const(0))),
-            self.sparse_valid.eq(mlp.valid & self.sparse),
-            self.y.eq(mlp.y),
         ]
         return m

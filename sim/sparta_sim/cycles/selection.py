@@ -6,8 +6,8 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import RankBy
 from sparta_hw.numerics import unsigned_bits
 from sparta_rtl.rank import MLP_PERIOD, SPATIAL_PERIOD
-from sparta_rtl.token_mlp import LATENCY
 from sparta_rtl.token_reader import READ_CYCLES, READ_SPATIAL_CYCLES
+from sparta_rtl.token_scorer import MLP_SCORE_CYCLES, SCORE_CYCLES
 from sparta_rtl.topk_choice import choice_cycles
 
 __all__ = ["rank_cycles", "score_cycles"]
@@ -33,10 +33,10 @@ def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, reques
 
     Tokens are read one in a period P, scored, and listed one a cycle::
 
-        RATE            N + groups + rounds + 5,          rounds = ceil(groups / N)
-        MSP             N + K + 11
-        FUSION          8 N + K + 19                      priority too
-        with spatial    9 N + K + 26
+        RATE            N + groups + rounds + 6,          rounds = ceil(groups / N)
+        MSP             N + K + 12
+        FUSION          8 N + K + 20                      priority too
+        with spatial    9 N + K + 27
         dynamic         P N + K - P + 12 + choice         choice = 2 b + 35, b = bits of max_tokens * 2047
 
     Parameters
@@ -57,10 +57,10 @@ def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, reques
     last_token = 1 + (tokens - 1) * period
     if by is RankBy.RATE:
         rounds = -(-fields["groups"] // tokens)
-        return last_token + READ_CYCLES + fields["groups"] + rounds + 1
+        return last_token + READ_CYCLES + SCORE_CYCLES + fields["groups"] + rounds + 1
     if by is not RankBy.PRIORITY and fields["dynamic"] and request == 0:
         chosen = last_token + READ_CYCLES + choice_cycles(config)
     else:
         read = READ_SPATIAL_CYCLES if spatial else READ_CYCLES
-        chosen = last_token + read + (LATENCY if period > 1 else 0)
+        chosen = last_token + read + (MLP_SCORE_CYCLES if period > 1 else SCORE_CYCLES)
     return chosen + topk + 7

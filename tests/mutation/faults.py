@@ -1,0 +1,235 @@
+"""Faults for the RTL's sources: what a tired designer might write."""
+
+from dataclasses import dataclass
+
+__all__ = ["FAULTS", "Fault"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One place of a source changed.
+
+    Parameters
+    ----------
+    what : str
+        Kind of fault, and its effect.
+    file : str
+        In ``rtl/sparta_rtl``.
+    old, new : str
+        Text that occurs once in the file, and what takes its place.
+    """
+
+    what: str
+    file: str
+    old: str
+    new: str
+
+
+FAULTS = (
+    Fault(
+        "off by one: spikes only above the threshold",
+        "hilif.py",
+        "self.spike.eq(over >= 0)",
+        "self.spike.eq(over > 0)",
+    ),
+    Fault(
+        "wrong reset: a soft reset goes to v_reset",
+        "hilif.py",
+        "Mux(mode.soft, over, mode.v_reset)",
+        "mode.v_reset",
+    ),
+    Fault(
+        "wrong rounding: the leak rounds up",
+        "hilif.py",
+        "change.eq((charged - leaked) >> config.tau_bits)",
+        "change.eq((charged - leaked + 255) >> config.tau_bits)",
+    ),
+    Fault("dropped carry: two's complement without + 1", "hilif.py", " + strobes.negate", ""),
+    Fault(
+        "no saturation: the current wraps",
+        "hilif.py",
+        "self.result.eq(saturate(shifted, config.membrane_bits))",
+        "self.result.eq(shifted)",
+    ),
+    Fault(
+        "missing reset: sums of a tile go on in the next",
+        "accumulator.py",
+        "[total.eq(0), self.sums[lane][step].eq(added)]",
+        "[self.sums[lane][step].eq(added)]",
+    ),
+    Fault(
+        "lost entry: the last spike of a row is not added",
+        "accumulator.py",
+        "self.sums[lane][step].eq(added)",
+        "self.sums[lane][step].eq(total)",
+    ),
+    Fault(
+        "off by one: a row's last line is skipped",
+        "scanner.py",
+        "last.eq(row.lines == 0)",
+        "last.eq(row.lines <= 1)",
+    ),
+    Fault("wrong edge: the window's first entry is left out", "scanner.py", "(n >= lowest)", "(n > lowest)"),
+    Fault(
+        "overflow: the queue takes one line too many",
+        "scanner.py",
+        "read.eq(busy & (room != 0))",
+        "read.eq(busy)",
+    ),
+    Fault(
+        "off by one: the weight of the neighbour",
+        "issue.py",
+        "picked.weight + place",
+        "picked.weight + place + 1",
+    ),
+    Fault("wrong padding: rows above the image count", "rows.py", "~outside & (input_row >= 0)", "~outside"),
+    Fault("off by one: a position too few in each row", "rows.py", "x + 1 == Mux", "x + 2 == Mux"),
+    Fault(
+        "off by one: a time step too few",
+        "fire.py",
+        "last.eq((step == steps - 1) | (left == 1))",
+        "last.eq((step == steps - 2) | (left == 1))",
+    ),
+    Fault(
+        "stale state: the membrane of the neighbour before",
+        "fire.py",
+        "lane.strobes.fresh.eq(stages[RESULT_STAGE + 1].fresh)",
+        "lane.strobes.fresh.eq(0)",
+    ),
+    Fault(
+        "wrong sign: the sign plane is added",
+        "fire.py",
+        "lane.strobes.negate.eq(layer.integer & layer.signed & stages[1].fresh)",
+        "lane.strobes.negate.eq(0)",
+    ),
+    Fault(
+        "wrong tie-break: equal keys rank the later token first",
+        "topk.py",
+        "(token.key) > _offset_binary(held",
+        "(token.key) >= _offset_binary(held",
+    ),
+    Fault("wrong order: keys compare unsigned", "topk.py", "Cat(key[:-1], ~key[-1])", "Cat(key)"),
+    Fault(
+        "missing reset: tokens of the ranking before stay",
+        "topk.py",
+        "taken.eq(~self.clear & (taken | valid))",
+        "taken.eq(taken | valid)",
+    ),
+    Fault("off by one: K is one too large", "topk.py", "left.eq(self.count)]", "left.eq(self.count + 1)]"),
+    Fault(
+        "missing reset: chosen tokens stay chosen",
+        "rank.py",
+        "self.selected.eq(0)",
+        "self.selected.eq(self.selected)",
+    ),
+    Fault("lost bit: the quotient's first bit", "divider.py", "left.eq(bits)", "left.eq(bits - 1)"),
+    Fault(
+        "off by one: a difference of zero does not fit",
+        "divider.py",
+        "shifted >= divisor",
+        "shifted > divisor",
+    ),
+    Fault(
+        "off by one: the step of the first spike counts as silent",
+        "cues.py",
+        '"first": real & ~(seen | spikes)',
+        '"first": real & ~seen',
+    ),
+    Fault(
+        "missing reset: cues of a token's tiles before stay",
+        "cues.py",
+        "Mux(first_tile, 0, before[name])",
+        "before[name]",
+    ),
+    Fault(
+        "wrong edge: the last column has a right neighbour",
+        "score.py",
+        "issue.right.eq(right)",
+        "issue.right.eq(0)",
+    ),
+    Fault(
+        "wrong scale: only the last scale is scored",
+        "score.py",
+        "Mux(current.first_scale, 0, score) + partial",
+        "partial",
+    ),
+    Fault(
+        "no saturation: gated values exceed their limit",
+        "gate.py",
+        "Mux(shifted > layer.limit, layer.limit, shifted)",
+        "shifted",
+    ),
+    Fault(
+        "swapped: selected tokens get the gain of the others",
+        "gain.py",
+        "layer.gain_selected, layer.gain_other",
+        "layer.gain_other, layer.gain_selected",
+    ),
+    Fault(
+        "off by one: the gather forgets a line",
+        "gather.py",
+        "line == layer.lines - 1",
+        "line == layer.lines - 2",
+    ),
+    Fault(
+        "missing reset: a head's dot product goes on",
+        "similarity.py",
+        "Mux(summed.first_chunk, 0, dot) + partial",
+        "dot + partial",
+    ),
+    Fault(
+        "missing reset: the maximum of the row before",
+        "similarity.py",
+        "(stored.column == 0) | (z > best)",
+        "z > best",
+    ),
+    Fault(
+        "dropped carry: the low product does not reach the high one",
+        "normalise.py",
+        "high + (low >> _LOW_BITS)",
+        "high",
+    ),
+    Fault(
+        "no saturation: weights of one wrap",
+        "normalise.py",
+        "saturate(quotient, config.weight_bits)",
+        "quotient",
+    ),
+    Fault(
+        "wrong limit: the softmax shifts by 7 at most",
+        "softmax.py",
+        "Mux(whole >= 15, 15, whole)",
+        "Mux(whole >= 7, 7, whole)",
+    ),
+    Fault(
+        "lost hazard: a sum is read before it is written",
+        "pool.py",
+        "self.i.ready.eq(~hazard & ~reading)",
+        "self.i.ready.eq(~reading)",
+    ),
+    Fault(
+        "wrong sign: negative activity counts against",
+        "feedback.py",
+        "Mux(self.value < 0, -self.value, self.value)",
+        "self.value",
+    ),
+    Fault(
+        "missing reset: the feedback's state",
+        "feedback.py",
+        "with m.If(self.reset):",
+        "with m.If(self.reset & 0):",
+    ),
+    Fault("lost item under backpressure", "stream_slice.py", "full | self.i.valid", "self.i.valid"),
+    Fault(
+        "off by one: the last logit is lost",
+        "results.py",
+        "last.eq(output == outputs - 1)",
+        "last.eq(output == outputs - 2)",
+    ),
+    Fault(
+        "missing reset: counters of the descriptor before",
+        "sequencer.py",
+        "elapsed.eq(1)",
+        "elapsed.eq(elapsed + 1)",
+    ),
+)
