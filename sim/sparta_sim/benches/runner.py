@@ -3,7 +3,7 @@
 import importlib.metadata
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -19,7 +19,7 @@ from sparta_sim.benches.units import unit_verilog
 from sparta_sim.cache import build_once, cache_dir, content_key
 from sparta_sim.verilator import FLAGS, compiler, make_flags, verilator_bin
 
-__all__ = ["DEFAULT_STALLS", "run_bench"]
+__all__ = ["DEFAULT_STALLS", "run_bench", "run_cocotb"]
 
 DEFAULT_STALLS = (0.0, 0.5)
 """Probabilities of a stall in a cycle: cycle formulas are checked without any, values with all."""
@@ -75,18 +75,53 @@ def run_bench(
         Verilator or a C++ compiler is missing, the build failed, or the simulation ended without a result.
     """
     text, ports = _verilog(unit, config)
-    program = _build(unit, alter(text) if alter else text, ports)
+    environment = {
+        "SPARTA_BENCH_CORE": json.dumps(asdict(config)),
+        "SPARTA_BENCH_STALLS": json.dumps(list(stalls)),
+    }
+    run_cocotb(
+        unit, alter(text) if alter else text, ports, f"sparta_sim.benches.bench_{unit}", environment, seed
+    )
+
+
+def run_cocotb(
+    top: str, text: str, ports: Sequence[str], module: str, environment: Mapping[str, str], seed: int = 1
+) -> int:
+    """Run a cocotb test module on a Verilog text, built once for each content.
+
+    Parameters
+    ----------
+    top : str
+        Verilog module to simulate.
+    text : str
+        Verilog text that has it.
+    ports : sequence of str
+        Its ports: the only signals that the tests see.
+    module : str
+        Importable name of the test module.
+    environment : mapping of str to str
+        Variables of the simulation's process.
+    seed : int
+        Of cocotb's random numbers.
+
+    Returns
+    -------
+    int
+        Tests, all passed.
+
+    Raises
+    ------
+    MismatchError, SpartaError
+        As :func:`run_bench`.
+    """
+    program = _build(top, text, ports)
     with tempfile.TemporaryDirectory(prefix="sparta-bench-") as name:
         folder = Path(name)
         results, log = folder / "results.xml", folder / "bench.log"
-        environment = {
-            "SPARTA_BENCH_CORE": json.dumps(asdict(config)),
-            "SPARTA_BENCH_STALLS": json.dumps(list(stalls)),
-        }
         with suppress(RuntimeError, SystemExit):  # the results file says what happened
             _WheelVerilator().test(
-                test_module=f"sparta_sim.benches.bench_{unit}",
-                hdl_toplevel=unit,
+                test_module=module,
+                hdl_toplevel=top,
                 hdl_toplevel_lang="verilog",
                 build_dir=program.parent,
                 test_dir=folder,
@@ -95,10 +130,10 @@ def run_bench(
                 seed=seed,
                 extra_env=environment,
             )
-        _check(unit, results, log)
+        return _passed_tests(top, results, log)
 
 
-def _check(unit: str, results: Path, log: Path) -> None:
+def _passed_tests(unit: str, results: Path, log: Path) -> int:
     lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
     tail = "\n".join(lines[-_LOG_LINES:])
     try:
@@ -109,6 +144,7 @@ def _check(unit: str, results: Path, log: Path) -> None:
         raise SpartaError(f"bench of {unit}: no test was found in it:\n{tail}")
     if failed:
         raise MismatchError(f"bench of {unit}: {failed} of {tests} tests failed:\n{tail}")
+    return tests
 
 
 def _build(unit: str, text: str, ports: Sequence[str]) -> Path:
