@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sparta_hw.config import load_config
@@ -73,8 +72,7 @@ def untrained_network_of(name: str, samples: int) -> tuple[SpartaNetwork, NDArra
     """The network and the inputs of :func:`untrained_workload`."""
     config = NAMED_NETWORKS[name]
     inputs = camera_digits(config, samples)
-    batch = torch.from_numpy(inputs).float()
-    return untrained_network(config, batch if config.coding == "direct" else batch.transpose(0, 1)), inputs
+    return untrained_network(config, inputs), inputs
 
 
 def cycle_ratios(digits: Workload) -> Iterator[Ratio]:

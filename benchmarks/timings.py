@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.cycles import Workload, untrained_workload
 from sparta_hw.interpreter import run as interpret
+from sparta_quant.inputs import network_inputs
 from sparta_sim.cosim import ProgramSimulation
 from sparta_sim.limits import Ratio
 
@@ -36,7 +37,7 @@ def timing_ratios(digits: Workload) -> Iterator[Ratio]:
     """The integer interpreter against PyTorch's forward pass; the co-simulation with its trace against without."""
     torch.set_num_threads(1)
     for workload in (digits, untrained_workload("nmnist", 8)):
-        inputs = torch.from_numpy(workload.inputs).transpose(0, 1).float()
+        inputs = network_inputs(workload.network.config, workload.inputs)
         with torch.no_grad():
             ours, limit = paired(
                 lambda w=workload: interpret(w.graph, w.inputs), lambda w=workload, i=inputs: w.network(i)

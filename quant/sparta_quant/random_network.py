@@ -11,6 +11,7 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.numerics import FixedPoint, floor_shift, saturate
 from sparta_quant.config import SpartaConfig
 from sparta_quant.dynamic_k import k_table
+from sparta_quant.inputs import network_inputs
 from sparta_quant.integers import (
     AttentionIntegers,
     FeedbackIntegers,
@@ -85,17 +86,12 @@ def random_integers(config: SpartaConfig, rng: np.random.Generator, seed: int) -
     if config.feedback is None:
         return integers
     network = SpartaNetwork.from_integers(integers)
-    network.calibrate_feedback(_tensor(config, inputs))
+    network.calibrate_feedback(network_inputs(config, inputs))
     feedback = network.integers().feedback
     assert feedback is not None
     shift = max(0, feedback.activity_shift - int(rng.integers(0, 6)))
     target = min((feedback.target << feedback.activity_shift) >> shift, (1 << 16) - 1)
     return replace(integers, feedback=FeedbackIntegers(shift, target))
-
-
-def _tensor(config: SpartaConfig, inputs: NDArray[np.uint8]) -> torch.Tensor:
-    values = torch.from_numpy(inputs).float()
-    return values if config.coding == "direct" else values.transpose(0, 1)
 
 
 def _weights(

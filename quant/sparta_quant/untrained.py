@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from sparta_quant.config import SpartaConfig
 from sparta_quant.data.camera import image_events, upsample
+from sparta_quant.inputs import network_inputs
 from sparta_quant.network import SpartaNetwork
 
 __all__ = ["camera_digits", "untrained_network"]
@@ -38,14 +39,14 @@ def camera_digits(config: SpartaConfig, samples: int) -> NDArray[np.uint8]:
 
 
 @torch.no_grad()
-def untrained_network(config: SpartaConfig, inputs: Tensor, seed: int = 0) -> SpartaNetwork:
-    """A deployed network with initial weights, its normalisation and feedback controller settled on ``inputs``.
+def untrained_network(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpartaNetwork:
+    """A deployed network with initial weights, its normalisation and feedback controller settled on ``samples``.
 
     Parameters
     ----------
     config : SpartaConfig
         Shape and formats.
-    inputs : Tensor (T, batch, C, H, W) or (batch, C, H, W)
+    samples : uint8 array (batch, T, C, H, W) or (batch, C, H, W)
         Spikes, or pixels with direct coding; two samples or more show how their statistics vary.
     seed : int
         Of the weights.
@@ -56,6 +57,7 @@ def untrained_network(config: SpartaConfig, inputs: Tensor, seed: int = 0) -> Sp
     for module in network.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             module.momentum = 1.0
+    inputs = network_inputs(config, samples)
     network(inputs)
     network.quantize()
     network.eval()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sparta_hw.files import write_atomic
 from sparta_hw.vectors import of_ranks
+from sparta_quant.inputs import network_inputs
 from sparta_quant.network import SpartaNetwork
 
 __all__ = ["export_vectors"]
@@ -61,12 +62,12 @@ def _batches(
     network: SpartaNetwork, inputs: NDArray[np.uint8], k: int | None
 ) -> Iterator[dict[str, NDArray]]:
     """Integers of some samples at a time, one at a time where the next one needs the state."""
-    direct, feedback = network.config.coding == "direct", network.feedback is not None
+    feedback = network.feedback is not None
     each = 1 if feedback else _BATCH
     state = torch.zeros(1, dtype=torch.int64) if feedback else None
     for start in range(0, len(inputs), each):
-        batch = torch.from_numpy(inputs[start : start + each]).double()
-        layers = network.layer_integers(batch if direct else batch.transpose(0, 1), k, state)
+        batch = network_inputs(network.config, inputs[start : start + each]).double()
+        layers = network.layer_integers(batch, k, state)
         state = layers["next_state"] if feedback else None
         spikes = network.spike_names
         yield {"k": network.k_of(layers, k).numpy()} | {

@@ -46,8 +46,7 @@ def run(options: argparse.Namespace) -> None:
     from sparta_hw.files import write_text
     from sparta_hw.onnx_import import import_model
     from sparta_quant.checkpoint import has_float_network, load_checkpoint, load_float_network
-    from sparta_quant.data import open_dataset
-    from sparta_quant.data.fit import check_fit
+    from sparta_quant.data.fit import open_fitting
     from sparta_quant.evaluate import evaluate
     from sparta_quant.export import export_onnx
     from sparta_quant.named import core_name
@@ -55,10 +54,9 @@ def run(options: argparse.Namespace) -> None:
     one_thread()
     network, _ = load_checkpoint(options.network)
     config = network.config
-    dataset = open_dataset(options.data, options.split, steps=config.timesteps, size=config.input[1:])
+    dataset = open_fitting(options.data, options.split, config)
     if options.limit:
         dataset = dataset.spread(options.limit)
-    check_fit(config, dataset)
     print(
         f"{config.name} on {dataset.name}, {options.split}: {len(dataset)} samples, {len(dataset.classes)} classes"
     )

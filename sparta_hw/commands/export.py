@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sparta_quant.config import SpartaConfig
-    from sparta_quant.data import Dataset
     from sparta_quant.network import SpartaNetwork
 
 NAME = "export"
@@ -48,10 +46,11 @@ def _export_trained(options: argparse.Namespace) -> None:
 
     from sparta_hw.files import write_text
     from sparta_quant.checkpoint import load_checkpoint
+    from sparta_quant.data.fit import open_fitting
     from sparta_quant.evaluate import evaluate
 
     network, measured = load_checkpoint(options.network)
-    test = _test_split(options.data or "digits", network.config)
+    test = open_fitting(options.data or "digits", "test", network.config)
     reproduced = evaluate(network, test).accuracy
     print(
         f"test accuracy, {len(test)} samples: float {measured.float_accuracy:.2%}, quantised"
@@ -66,30 +65,20 @@ def _export_trained(options: argparse.Namespace) -> None:
 
 def _export_untrained(options: argparse.Namespace) -> None:
     import numpy as np
-    import torch
 
+    from sparta_quant.data.fit import open_fitting
     from sparta_quant.named import named_network
     from sparta_quant.untrained import camera_digits, untrained_network
 
     config = named_network(options.network)
     if options.data:
-        chosen = _test_split(options.data, config).head(options.samples)
+        chosen = open_fitting(options.data, "test", config).head(options.samples)
         inputs, labels = chosen.spikes, chosen.labels
     else:
         inputs, labels = camera_digits(config, options.samples), np.zeros(options.samples, np.int64)
-    batch = torch.from_numpy(inputs).float()
-    network = untrained_network(config, batch if config.coding == "direct" else batch.transpose(0, 1))
+    network = untrained_network(config, inputs)
     print(f"{config.name} with initial weights: good for its hardware, not for its answers")
     _write(network, {}, inputs, labels, make_output(options.output))
-
-
-def _test_split(source: str, config: "SpartaConfig") -> "Dataset":
-    from sparta_quant.data import open_dataset
-    from sparta_quant.data.fit import check_fit
-
-    test = open_dataset(source, "test", steps=config.timesteps, size=config.input[1:])
-    check_fit(config, test)
-    return test
 
 
 def _write(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from sparta_hw.config import NAMED_CONFIGS
 from sparta_hw.ir import Graph
@@ -43,8 +42,7 @@ class Case:
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     config = NAMED_NETWORKS[request.param]
     inputs = camera_digits(config, 2)
-    batch = torch.from_numpy(inputs).float()
-    network = untrained_network(config, batch if config.coding == "direct" else batch.transpose(0, 1))
+    network = untrained_network(config, inputs)
     folder = tmp_path_factory.mktemp(config.name)
     export_onnx(network, folder / "model.onnx")
     export_vectors(network, inputs[:1], np.zeros(1, np.int64), folder / "vectors.npz")

@@ -14,6 +14,7 @@ from sparta_quant.checkpoint import Measured
 from sparta_quant.config import SpartaConfig
 from sparta_quant.data import Dataset
 from sparta_quant.export import build_model, export_onnx
+from sparta_quant.inputs import network_inputs
 from sparta_quant.network import SpartaNetwork
 from sparta_quant.random_network import random_integers, random_network, random_spikes
 
@@ -57,10 +58,9 @@ def differing(
 ) -> list[str]:
     """Names of the tensors on which ONNX Runtime and PyTorch disagree."""
     found = run_model(model, inputs, k, state, **options)
-    real = torch.from_numpy(inputs).float()
     with torch.no_grad():
         layers = network.layers(
-            real if network.config.coding == "direct" else real.transpose(0, 1),
+            network_inputs(network.config, inputs),
             k,
             None if state is None else torch.from_numpy(state),
         )

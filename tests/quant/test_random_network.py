@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sparta_quant.config import SpartaConfig
+from sparta_quant.inputs import network_inputs
 from sparta_quant.network import SpartaNetwork
 from sparta_quant.random_network import random_network, random_spikes
 
@@ -19,8 +20,7 @@ def networks() -> list[SpartaNetwork]:
 
 
 def random_input(config: SpartaConfig, count: int) -> torch.Tensor:
-    values = torch.from_numpy(random_spikes(config, count, 1000)).float()
-    return values if config.coding == "direct" else values.transpose(0, 1)
+    return network_inputs(config, random_spikes(config, count, 1000))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sparta_quant import vectors
 from sparta_quant.config import SpartaConfig
+from sparta_quant.inputs import network_inputs
 from sparta_quant.network import SpartaNetwork
 from sparta_quant.random_network import random_integers, random_network, random_spikes
 from sparta_quant.vectors import export_vectors
@@ -27,10 +28,8 @@ def written(
 
 def alone(network: SpartaNetwork, sample: NDArray[np.uint8], k: int, state: int | None) -> dict[str, NDArray]:
     """Integers of one sample, the batch dimension first."""
-    values = torch.from_numpy(sample[None]).double()
-    direct = network.config.coding == "direct"
     layers = network.layer_integers(
-        values if direct else values.transpose(0, 1),
+        network_inputs(network.config, sample[None]).double(),
         k,
         None if state is None else torch.tensor([state]),
     )

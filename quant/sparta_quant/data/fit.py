@@ -2,9 +2,10 @@
 
 from sparta_hw.errors import ConfigError
 from sparta_quant.config import SpartaConfig
-from sparta_quant.data.dataset import Dataset
+from sparta_quant.data.dataset import Dataset, Split
+from sparta_quant.data.registry import open_dataset
 
-__all__ = ["check_fit"]
+__all__ = ["check_fit", "open_fitting"]
 
 
 def check_fit(config: SpartaConfig, dataset: Dataset) -> None:
@@ -30,3 +31,27 @@ def check_fit(config: SpartaConfig, dataset: Dataset) -> None:
     for problem, found in problems.items():
         if found:
             raise ConfigError(f"data set {dataset.name!r} does not fit network {config.name!r}: {problem}")
+
+
+def open_fitting(source: str, split: Split, config: SpartaConfig) -> Dataset:
+    """A data set at the steps and the size of a network, checked to fit it.
+
+    Parameters
+    ----------
+    source : str
+        As for :func:`~sparta_quant.data.open_dataset`.
+    split : str
+        ``train`` or ``test``.
+    config : SpartaConfig
+        Of the network.
+
+    Raises
+    ------
+    InputFileError
+        It cannot be read.
+    ConfigError
+        It does not fit, as :func:`check_fit` says.
+    """
+    dataset = open_dataset(source, split, steps=config.timesteps, size=config.input[1:])
+    check_fit(config, dataset)
+    return dataset

@@ -17,7 +17,7 @@ from sparta_quant.untrained import untrained_network
 
 @pytest.fixture
 def network(full_config: SpartaConfig, digits: Dataset) -> SpartaNetwork:
-    return untrained_network(full_config, digits.unpacked(digits.tensor(torch.arange(20))))
+    return untrained_network(full_config, digits.spikes[:20])
 
 
 def test_maps_show_the_selection_and_the_attention(network: SpartaNetwork, digits: Dataset) -> None:
