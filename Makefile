@@ -14,7 +14,7 @@ GENERATOR := $(wildcard rtl/sparta_rtl/*.py rtl/sparta_rtl/*.v) sparta_hw/config
 MEASURE := $(wildcard sim/sparta_sim/*.py sim/sparta_sim/*/*.py sim/sparta_sim/*.cpp)
 CHECKPOINT := quant/sparta_quant/checkpoints/digits.pt
 
-.PHONY: help setup rtl train synth verify prove mutate test check bench bench-train format clean
+.PHONY: help setup rtl train synth verify prove mutate coverage test check bench bench-train format clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -78,6 +78,9 @@ verify: $(SETUP) ## every test sample of the digits in hardware, bit for bit
 
 mutate: $(SETUP) ## put faults into the RTL one by one, and see each caught; about half an hour
 	$(RUN)/python -m tests.mutation.run -o build
+
+coverage: $(SETUP) ## lines and bits of the core that the tests' runs reach, and why not the others
+	$(RUN)/python -m tests.coverage.run -o build
 
 format: $(SETUP) ## reformat the sources
 	$(RUN)/ruff check --fix

@@ -14,6 +14,7 @@ __all__ = [
     "DESCRIPTOR_BITS",
     "DESCRIPTOR_WORDS",
     "FIELDS",
+    "USED_WORDS",
     "Destination",
     "MlpSet",
     "Op",
@@ -209,6 +210,9 @@ FIELDS: Mapping[Op, tuple[Field, ...]] = {
         Field("target", 16, "activity at which thresholds stay as trained"),
     ),
 }
+
+USED_WORDS = -(-max(sum(field.bits for field in fields) for fields in FIELDS.values()) // 32)
+"""Words at the front of a descriptor that fields take: the core fetches these only."""
 
 
 def _layout(op: Op) -> Iterator[tuple[Field, int]]:

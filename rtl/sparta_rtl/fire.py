@@ -187,10 +187,9 @@ class FireStage(wiring.Component):
                 lane.strobes.update.eq(stages[SPIKE_STAGE - 1].valid),
             ]
             for step in range(config.steps):
-                with m.If(spiked.valid & (spiked.step == step)):
-                    m.d.sync += self._words[n][step].eq(lane.spike)
-                with m.Elif(spiked.valid & (spiked.step == 0)):
-                    m.d.sync += self._words[n][step].eq(0)
+                here = spiked.step == step
+                with m.If(spiked.valid & (here | (spiked.step == 0))):
+                    m.d.sync += self._words[n][step].eq(lane.spike & here)
 
     def _queue_results(self, m: Module) -> None:
         """Finished results, with their addresses, into the output queues."""

@@ -124,12 +124,11 @@ class WindowRows(wiring.Component):
         """Per position: the window's columns, clip and multiply; then count groups and kernel rows."""
         layer, origin = self.layer, self._origin
         left, right, skip = (Signal(signed(_COLUMN_BITS)) for _ in range(3))
-        outside = Signal()
         start_row, row, weight = Signal.like(origin), Signal.like(origin), Signal.like(self.first_weight)
         kernel_row, group = Signal.like(layer.kernel_height), Signal.like(layer.groups)
         input_row, live, last_row, last_group = Signal(signed(_ROW_BITS)), Signal(), Signal(), Signal()
         m.d.comb += [
-            live.eq(~outside & (input_row >= 0) & (input_row < layer.in_height)),
+            live.eq((input_row >= 0) & (input_row < layer.in_height)),
             last_row.eq((kernel_row + 1 == layer.kernel_height) | (input_row + 1 == layer.in_height)),
             last_group.eq(group + 1 == layer.groups),
         ]
@@ -166,7 +165,6 @@ class WindowRows(wiring.Component):
                     right.eq(Mux(right < layer.row_pitch, right, layer.row_pitch)),
                     start_row.eq(product),
                     row.eq(product),
-                    outside.eq((right <= left) | (left >= layer.row_pitch)),
                     weight.eq(self.first_weight + skip),
                     input_row.eq(self._top),
                     kernel_row.eq(0),

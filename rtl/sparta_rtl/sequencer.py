@@ -5,12 +5,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.descriptor import DESCRIPTOR_BITS, DESCRIPTOR_WORDS, FIELDS, Op
+from sparta_hw.descriptor import DESCRIPTOR_BITS, DESCRIPTOR_WORDS, USED_WORDS, Op
 from sparta_rtl.memory import ReadPort, WritePort
 
 __all__ = ["FETCH_CYCLES", "UNIT_OPS", "Sequencer"]
 
-FETCH_CYCLES = DESCRIPTOR_WORDS + 2
+FETCH_CYCLES = USED_WORDS + 2
 """Cycles between one unit's ``done`` (or the start of the inference) and the next descriptor's ``start``."""
 
 UNIT_OPS = tuple(op for op in Op if op is not Op.END)
@@ -66,9 +66,8 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        used_words = -(-max(sum(field.bits for field in fields) for fields in FIELDS.values()) // 32)
-        words = [Signal(32, name=f"word{n}") for n in range(used_words)]
-        word = Signal(range(DESCRIPTOR_WORDS + 1))
+        words = [Signal(32, name=f"word{n}") for n in range(USED_WORDS)]
+        word = Signal(range(USED_WORDS + 1))
         elapsed = Signal(32)
         op = self.descriptor[:8]
         m.d.comb += [
@@ -95,10 +94,8 @@ class Sequencer(wiring.Component):
             with m.State("FETCH"):
                 m.d.sync += word.eq(word + 1)
                 with m.If(word != 0):
-                    m.d.sync += Array(
-                        words[n] if n < used_words else Signal(32) for n in range(DESCRIPTOR_WORDS)
-                    )[word[:4] - 1].eq(self.program.data)
-                with m.If(word == DESCRIPTOR_WORDS):
+                    m.d.sync += Array(words)[word - 1].eq(self.program.data)
+                with m.If(word == USED_WORDS):
                     m.next = "DISPATCH"
             with m.State("DISPATCH"):
                 with m.If(self.hold):

@@ -31,14 +31,20 @@ class ProgramSimulation(CoreSimulation):
     ----------
     program : Program
         Loaded through the registers, as a host does.
-    verilog, wave, seed
+    verilog, wave, coverage, seed
         See :class:`~sparta_sim.simulation.CoreSimulation`.
     """
 
     def __init__(
-        self, program: Program, *, verilog: str | None = None, wave: Path | None = None, seed: int = 0
+        self,
+        program: Program,
+        *,
+        verilog: str | None = None,
+        wave: Path | None = None,
+        coverage: bool = False,
+        seed: int = 0,
     ) -> None:
-        super().__init__(program.config, verilog=verilog, wave=wave, seed=seed)
+        super().__init__(program.config, verilog=verilog, wave=wave, coverage=coverage, seed=seed)
         self.switch(program)
 
     def switch(self, program: Program) -> None:

@@ -12,6 +12,9 @@
 
 #include "Vsparta_core.h"
 #include "verilated.h"
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
 using Wave = VerilatedFstC;
@@ -267,6 +270,15 @@ Core* sparta_create(const char* wave, uint64_t seed) {
     return core.release();
 }
 
+// Write to `path` how often each line ran and each bit changed; a library not built to count them writes nothing.
+void sparta_write_coverage(Core* core, const char* path) {
+#if VM_COVERAGE
+    core->context.coveragep()->write(path);
+#else
+    (void)core, (void)path;
+#endif
+}
+
 void sparta_destroy(Core* core) {
     core->top->final();
 #if VM_TRACE
@@ -284,6 +296,8 @@ uint64_t sparta_mask_words(void) { return Core::mask_words(); }
 const uint32_t* sparta_events(const Core* core) { return core->events.data(); }
 
 int sparta_read(Core* core, uint32_t address, uint32_t* data) { return core->read(address, data) ? 0 : -1; }
+
+int sparta_write(Core* core, uint32_t address, uint32_t data) { return core->write(address, data) ? 0 : -1; }
 
 int sparta_load(Core* core, uint32_t target, const uint32_t* words, uint64_t count) {
     if (!core->write(LOAD_TARGET, target) || !core->write(LOAD_ROW, 0)) return -1;

@@ -91,6 +91,8 @@ class CoreSimulation:
         Module ``sparta_core``; generated from ``config`` when not given.
     wave : Path, optional
         Waveform file to write; the suffix ``.fst`` or ``.vcd`` chooses the format.
+    coverage : bool
+        Count how often each line runs and each bit changes, for :meth:`write_coverage`.
     seed : int
         Of the random stalls.
 
@@ -103,14 +105,20 @@ class CoreSimulation:
     """
 
     def __init__(
-        self, config: CoreConfig, *, verilog: str | None = None, wave: Path | None = None, seed: int = 0
+        self,
+        config: CoreConfig,
+        *,
+        verilog: str | None = None,
+        wave: Path | None = None,
+        coverage: bool = False,
+        seed: int = 0,
     ) -> None:
         self.config = config
         if verilog is None:
             from sparta_rtl.generate import core_verilog
 
             verilog = core_verilog(config)
-        self._library = _load_library(build_library(verilog, _format_of(wave)))
+        self._library = _load_library(build_library(verilog, _format_of(wave), coverage=coverage))
         self._core = self._library.sparta_create(str(wave).encode() if wave else None, seed)
         if not self._core:
             raise SpartaError(f"cannot write the waveform {wave}")
@@ -137,11 +145,19 @@ class CoreSimulation:
             self._library.sparta_destroy(self._core)
             self._core = None
 
+    def write_coverage(self, path: Path) -> None:
+        """Write what was counted so far, in Verilator's format; see :mod:`sparta_sim.coverage`."""
+        self._library.sparta_write_coverage(self._core, str(path).encode())
+
     def read(self, register: Register) -> int:
         """Value of one register."""
         value = ctypes.c_uint32()
         self._check(self._library.sparta_read(self._core, register, ctypes.byref(value)))
         return value.value
+
+    def write(self, register: Register, value: int) -> None:
+        """Write one register, 32 bits, negative values in two's complement."""
+        self._check(self._library.sparta_write(self._core, register, value & 0xFFFF_FFFF))
 
     def load(self, target: LoadTarget, words: Words) -> None:
         """Write a memory image, 32-bit words, row by row from row 0."""
@@ -283,11 +299,13 @@ def _load_library(path: Path) -> ctypes.CDLL:
     signatures = {
         "sparta_create": (handle, [ctypes.c_char_p, ctypes.c_uint64]),
         "sparta_destroy": (None, [handle]),
+        "sparta_write_coverage": (None, [handle, ctypes.c_char_p]),
         "sparta_error": (ctypes.c_char_p, [handle]),
         "sparta_event_words": (ctypes.c_uint64, []),
         "sparta_mask_words": (ctypes.c_uint64, []),
         "sparta_events": (_Pointer32, [handle]),
         "sparta_read": (status, [handle, ctypes.c_uint32, _Pointer32]),
+        "sparta_write": (status, [handle, ctypes.c_uint32, ctypes.c_uint32]),
         "sparta_load": (status, [handle, ctypes.c_uint32, _Pointer32, ctypes.c_uint64]),
         "sparta_interrupt": (
             status,

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from sparta_hw.errors import SpartaError
@@ -27,6 +28,8 @@ FLAGS = (
     "-Wno-WIDTH",
 )
 """Verilator options of every build; warnings about style in generated Verilog tell a user nothing."""
+
+COVERAGE_FLAGS = ("--coverage-line", "--coverage-toggle")
 
 OPTIMISE = ("OPT_FAST=-O3", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")
 
@@ -84,13 +87,13 @@ def wave_format() -> str:
     return "vcd" if probe.returncode else "fst"
 
 
-def library_key(verilog: str, harness: str, wave: str | None) -> str:
+def library_key(verilog: str, harness: str, options: Sequence[str]) -> str:
     """Content hash of everything a build depends on."""
     version = importlib.metadata.version("verilator")
-    return content_key([verilog, harness, wave or "", version, compiler(), *FLAGS, *OPTIMISE])
+    return content_key([verilog, harness, version, compiler(), *FLAGS, *OPTIMISE, *options])
 
 
-def build_library(verilog: str, wave: str | None = None) -> Path:
+def build_library(verilog: str, wave: str | None = None, *, coverage: bool = False) -> Path:
     """Shared library of the Verilated core with the C interface of ``harness.cpp``.
 
     Parameters
@@ -99,6 +102,8 @@ def build_library(verilog: str, wave: str | None = None) -> Path:
         Verilog text with the module ``sparta_core`` (docs/host.md).
     wave : str, optional
         ``fst`` or ``vcd`` to be able to dump waves, see :func:`wave_format`.
+    coverage : bool
+        Count how often each line runs and each bit changes.
 
     Raises
     ------
@@ -107,8 +112,9 @@ def build_library(verilog: str, wave: str | None = None) -> Path:
     """
     if wave not in (None, "fst", "vcd"):
         raise SpartaError(f"waves are written as fst or vcd, not {wave!r}")
+    options = [*((f"--trace-{wave}",) if wave else ()), *(COVERAGE_FLAGS if coverage else ())]
     tools = verilator_bin()
-    key = library_key(verilog, HARNESS.read_text(), wave)
+    key = library_key(verilog, HARNESS.read_text(), options)
 
     def build(folder: Path) -> Path:
         print(
@@ -116,20 +122,19 @@ def build_library(verilog: str, wave: str | None = None) -> Path:
             file=sys.stderr,
             flush=True,
         )
-        return _build(verilog, wave, tools, folder)
+        return _build(verilog, options, tools, folder)
 
     return build_once(cache_dir() / "verilator" / f"core-{key}.so", build)
 
 
-def _build(verilog: str, wave: str | None, tools: Path, folder: Path) -> Path:
+def _build(verilog: str, options: Sequence[str], tools: Path, folder: Path) -> Path:
     make = _tool(("make", "gmake"), "make", "make")
     _tool(("perl",), "perl", "perl")
     source = folder / f"{TOP}.v"
     source.write_text(verilog)
     library = "libcore.so"
-    trace = [f"--trace-{wave}"] if wave else []
     verilate = [
-        str(tools / "verilator"), "--cc", "--exe", *FLAGS, *trace, "--top-module", TOP, "--prefix", f"V{TOP}",
+        str(tools / "verilator"), "--cc", "--exe", *FLAGS, *options, "--top-module", TOP, "--prefix", f"V{TOP}",
         "-Mdir", "obj", "-o", library, "-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", str(source), str(HARNESS),
     ]  # fmt: skip
     environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"}

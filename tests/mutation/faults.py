@@ -82,7 +82,12 @@ FAULTS = (
         "picked.weight + place",
         "picked.weight + place + 1",
     ),
-    Fault("wrong padding: rows above the image count", "rows.py", "~outside & (input_row >= 0)", "~outside"),
+    Fault(
+        "wrong padding: rows above the image count",
+        "rows.py",
+        "(input_row >= 0) & (input_row < layer.in_height)",
+        "(input_row < layer.in_height)",
+    ),
     Fault("off by one: a position too few in each row", "rows.py", "x + 1 == Mux", "x + 2 == Mux"),
     Fault(
         "off by one: a time step too few",

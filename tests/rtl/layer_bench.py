@@ -54,7 +54,7 @@ def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
     topk = rng.randint(1, config.max_topk)
     if grid:
         height, width, kernel = rng.randint(1, 5), rng.randint(1, 5), rng.randint(1, 3)
-        stride, pad = rng.randint(1, 3), rng.randint(0, 2)
+        stride, pad = rng.randint(1, 3), rng.randint(0, kernel - 1)
         height, width = max(height, kernel - 2 * pad), max(width, kernel - 2 * pad)
     out_height, out_width = (
         (height + 2 * pad - kernel) // stride + 1,

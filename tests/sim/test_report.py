@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from sparta_hw.errors import InputFileError, SpartaError
+from sparta_rtl.sequencer import FETCH_CYCLES
 from sparta_sim.measure import fit_square, measure_estimate, synthesis_section
 from sparta_sim.report import read_section, write_report, write_section
 from sparta_sim.synthesis import Resources
@@ -39,7 +40,7 @@ def test_an_estimate_is_written_and_rendered(case, tmp_path: Path) -> None:
 
 def test_layers_add_up_to_the_predicted_total(case) -> None:
     run = measure_estimate(case.program, [case.vectors(5)])["runs"][0]
-    fetches = 18 * (len(run["layers"]) + 1)
+    fetches = FETCH_CYCLES * (len(run["layers"]) + 1)
     assert sum(layer["predicted"] for layer in run["layers"]) + fetches == pytest.approx(run["cycles_mean"])
 
 

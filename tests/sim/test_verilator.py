@@ -9,18 +9,18 @@ from sparta_sim.simulation import CoreSimulation
 from sparta_sim.verilator import build_library, library_key
 
 
-def test_key_changes_with_verilog_harness_wave_and_flags(monkeypatch: pytest.MonkeyPatch) -> None:
-    key = library_key("module a;", "harness", None)
-    assert library_key("module a;", "harness", None) == key
+def test_key_changes_with_verilog_harness_options_and_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = library_key("module a;", "harness", [])
+    assert library_key("module a;", "harness", []) == key
     others = [
-        library_key("module b;", "harness", None),
-        library_key("module a;", "harness 2", None),
-        library_key("module a;", "harness", "vcd"),
+        library_key("module b;", "harness", []),
+        library_key("module a;", "harness 2", []),
+        library_key("module a;", "harness", ["--trace-vcd"]),
     ]
     monkeypatch.setattr(verilator, "FLAGS", (*verilator.FLAGS, "--assert"))
-    others.append(library_key("module a;", "harness", None))
+    others.append(library_key("module a;", "harness", []))
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.0.0")
-    others.append(library_key("module a;", "harness", None))
+    others.append(library_key("module a;", "harness", []))
     assert len({key, *others}) == 1 + len(others)
 
 

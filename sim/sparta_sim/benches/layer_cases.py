@@ -97,7 +97,8 @@ def _case(
 def convolution_case(config: CoreConfig, rng: np.random.Generator) -> LayerCase:
     """A spiking convolution with any kernel, stride, padding and reset."""
     steps, channels = int(rng.integers(1, config.max_steps + 1)), int(rng.integers(1, 7))
-    kernel, stride, pad = (int(rng.integers(low, high + 1)) for low, high in ((1, 3), (1, 3), (0, 2)))
+    kernel, stride = (int(n) for n in rng.integers(1, 4, 2))
+    pad = int(rng.integers(0, kernel))
     height, width = (max(int(n), kernel - 2 * pad) for n in rng.integers(1, 6, 2))
     outputs, soft = int(rng.integers(1, 2 * config.lanes + 2)), bool(rng.integers(2))
     out_height, out_width = ((size + 2 * pad - kernel) // stride + 1 for size in (height, width))

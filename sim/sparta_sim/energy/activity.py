@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.descriptor import DESCRIPTOR_WORDS, Destination, Op, decode
+from sparta_hw.descriptor import DESCRIPTOR_WORDS, USED_WORDS, Destination, Op, decode
 from sparta_hw.numerics import EXP_TABLE, unsigned_bits
 from sparta_hw.program import Program
 from sparta_sim.cycles.model import layer_words
@@ -153,7 +153,7 @@ def count_activity(program: Program, tensors: Mapping[str, NDArray], k: int) -> 
             case _:
                 events = iter(())
         fetch = access_pj(32, config.layers * DESCRIPTOR_WORDS * 32)
-        for part, what, count, pj in (*events, (Part.MEMORIES, "descriptor words", DESCRIPTOR_WORDS, fetch)):
+        for part, what, count, pj in (*events, (Part.MEMORIES, "descriptor words", USED_WORDS, fetch)):
             block = Block.ATTENTION if part is Part.SELECTION else _block(fields)
             found.append(Activity(at, block, part, what, int(count), pj))
     return found

@@ -1,0 +1,68 @@
+"""Everything a host can do to the smallest named core, in one simulation: the runs whose coverage is counted."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from sparta_hw.config import NAMED_CONFIGS
+from sparta_hw.onnx_import import import_model
+from sparta_hw.passes import compile_model
+from sparta_hw.program import Program
+from sparta_quant.export import export_onnx
+from sparta_quant.random_network import random_network, random_spikes
+from sparta_rtl.host import Register
+from sparta_sim.cosim import ProgramSimulation
+from sparta_sim.coverage import Coverage, read_coverage
+
+CORE = NAMED_CONFIGS["tiny"]
+NETWORKS = 40
+INTERRUPTED = 8
+"""Networks whose inferences are also cut short."""
+STALLS = (0.0, 0.25, 0.95)
+
+
+def cover(
+    verilog: str, folder: Path, networks: int = NETWORKS, progress: Callable[[], object] = int
+) -> Coverage:
+    """Run random networks with all parts, stalls, every kind of K and input, interruptions and register accesses."""
+    simulation: ProgramSimulation | None = None
+    for seed in range(networks):
+        network = random_network(seed)
+        export_onnx(network, folder / "model.onnx")
+        program = compile_model(import_model(folder / "model.onnx"), CORE)
+        simulation = simulation or ProgramSimulation(program, verilog=verilog, coverage=True)
+        simulation.switch(program)
+        samples = random_spikes(network.config, 3, seed)
+        samples[1], samples[2] = 0, samples.max()
+        for n, k in enumerate((program.default_k, 1, program.tokens)):
+            simulation.infer(samples, k=k, stalls=STALLS[(seed + n) % len(STALLS)], record=False)
+        if seed < INTERRUPTED:
+            _interrupt(simulation, program, samples, np.random.default_rng(seed))
+        progress()
+    assert simulation is not None
+    _access_registers(simulation)
+    path = folder / "coverage.dat"
+    simulation.write_coverage(path)
+    simulation.close()
+    return read_coverage(path, verilog)
+
+
+def _interrupt(
+    simulation: ProgramSimulation, program: Program, samples: np.ndarray, rng: np.random.Generator
+) -> None:
+    """By reset and by abort, anywhere in an inference; and a K beyond the tokens, which the core clamps."""
+    spikes = program.pack_input(samples[0])
+    whole = int(simulation.infer(samples[:1], record=False).cycles[0])
+    for n, cycles in enumerate(rng.integers(0, whole, 10)):
+        simulation.interrupt(spikes, k=program.default_k, cycles=int(cycles), reset=bool(n % 2))
+    simulation.infer(samples[:1], k=2 * program.tokens, record=False)
+
+
+def _access_registers(simulation: ProgramSimulation) -> None:
+    """Read and write each, an address without one too; feedback's state is written as a host restores it."""
+    for value in (-1, 0):
+        simulation.write(Register.STATE, value)
+        simulation.write(Register.K, value)
+    for address in (*Register, max(Register) + 4):
+        simulation.read(address)

@@ -1,0 +1,67 @@
+"""Why a line of the core never runs, or a register never changes, in the campaign's runs: every hole has a reason."""
+
+import re
+from dataclasses import dataclass
+
+from sparta_sim.coverage import Hole
+
+__all__ = ["EXPLANATIONS", "Explanation", "explain"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A reason, for all holes whose module and line or register match.
+
+    Parameters
+    ----------
+    kind : str
+        ``line`` or ``toggle``.
+    module, what : str
+        Regular expressions of the whole module name and of a part of the line, or of the whole register name.
+    why : str
+    """
+
+    kind: str
+    module: str
+    what: str
+    why: str
+
+    def covers(self, hole: Hole) -> bool:
+        """Whether it explains this hole."""
+        matches = re.search if self.kind == "line" else re.fullmatch
+        return (
+            hole.kind == self.kind
+            and re.fullmatch(self.module, hole.module) is not None
+            and matches(self.what, hole.what) is not None
+        )
+
+
+_PACED = (
+    "the attention unit never waits here: the pool takes a chunk a cycle, and the token writer needs 2 cycles for one,"
+    " which comes at most every 4; tests/rtl/test_attention.py and its cocotb bench stall it"
+)
+_ONE_WORD = "a row or line of this core is one 32-bit word; the cores of tests/rtl/test_host.py have several"
+
+EXPLANATIONS = (
+    Explanation("line", r".*\.attention\.normalise", r"^else: .* / if \(\\\$signal \)", _PACED),
+    Explanation("line", r".*\.attention_slice", "", _PACED),
+    Explanation("toggle", r".*\.attention_slice", "full|waiting", _PACED),
+    Explanation("line", r".*\.attention\.normalise", r"^case: .*9'h", "a reciprocal that no sum of these runs needs"),
+    Explanation("line", r".*\.host", "^else: ", _ONE_WORD),
+    Explanation("toggle", r".*\.host", r"word.*", _ONE_WORD),
+    Explanation("line", r"sparta_ram__.*", r"^else: .* / if \(read_en\)", "a memory that is read in every cycle"),
+    Explanation(
+        "line", r".*\.rank\.reader\.surround", "^cond_else: ",
+        "scores saturate beyond 2047, rates of 8 steps are at most 64 a scale; tests/rtl/test_spatial.py saturates",
+    ),
+    Explanation(
+        "line", r".*\.rank\.scorer", "^cond_then: .*11'h7ff",
+        "gated rates saturate from 514 on, rates of 8 steps are at most 64 a scale; tests/rtl/test_rank.py saturates",
+    ),
+    Explanation("toggle", r".*\.rank\.sorter", "valid16", "the sorter's last cell has none after it: all tokens fit"),
+)  # fmt: skip
+
+
+def explain(hole: Hole) -> str | None:
+    """The reason, or None."""
+    return next((item.why for item in EXPLANATIONS if item.covers(hole)), None)
