@@ -2,7 +2,7 @@
 
 import numpy as np
 from amaranth.hdl import Array, Cat, Module, Mux, Shape, Signal, Value, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
@@ -22,6 +22,8 @@ IntArray = NDArray[np.int64]
 
 _COMPARE_LATENCY = 14
 """Cycles, at most, from a freed slot to the next row's maximum, besides K * chunks."""
+_CHUNK_LATENCY = 22
+"""Cycles, at most, from a chunk's begin to the one in which another may take its room, besides K and P."""
 
 
 def attend(
@@ -69,9 +71,10 @@ class AttentionUnit(wiring.Component):
     """Sparse attention, head by head, with 2 P multipliers: while one row is mixed, the next ones are compared.
 
     Hardware of :func:`attend`. A memory holds the similarities of some rows on their way to the exponentials;
-    a finished chunk of P sums is divided lane by lane while the next one is mixed::
+    a finished chunk of P sums is divided lane by lane while the next one is mixed. The results wait in a queue;
+    a chunk is begun when it has room for all of them, so that nothing else ever waits::
 
-        cycles = K * chunks + K * pitch * max(K, P) + min(K, P) + ceil(log4 P) + 23
+        cycles = K * chunks + K * pitch * max(K, P) + min(K, P) + ceil(log4 P) + 25
 
     when ``o`` never stalls (``sparta_sim/cycles/attention.py``): the first row's similarities, then the chunks of
     all heads' K rows, that take K cycles each, or P where division is slower, and the pipeline.
@@ -140,6 +143,11 @@ class AttentionUnit(wiring.Component):
         wiring.connect(m, compare.similarity, similarity.write)
         wiring.connect(m, mix.similarity, similarity.read)
         wiring.connect(m, mix.o, normalise.i)
+        chunks = self._chunks_under_way
+        m.submodules.results = results = fifo.SyncFIFOBuffered(
+            width=config.weight_bits, depth=chunks * config.lanes
+        )
+        room = Signal(range(chunks + 1), init=chunks)
         m.d.comb += [
             compare.start.eq(self.start),
             Value.cast(compare.layer).eq(Value.cast(self.layer)),
@@ -148,9 +156,13 @@ class AttentionUnit(wiring.Component):
             mix.start.eq(self.start),
             Value.cast(mix.layer).eq(Value.cast(self.layer)),
             mix.topk.eq(self.topk),
+            mix.room.eq(room != 0),
+            results.w_en.eq(normalise.o.valid),
+            results.w_data.eq(normalise.o.payload),
         ]
         self._queue(m, compare.rows, mix.rows)
-        self._number(m, normalise.o)
+        left = self._number(m, results.r_stream)
+        m.d.sync += room.eq(room + left - mix.begins)
         return m
 
     def _queue(self, m: Module, i: stream.Interface, o: stream.Interface) -> None:
@@ -171,8 +183,13 @@ class AttentionUnit(wiring.Component):
         with m.If(i.valid):
             m.d.sync += maxima[newest].eq(i.payload)
 
-    def _number(self, m: Module, values: stream.Interface) -> None:
-        """Give each value its rank and feature; done after the last one."""
+    @property
+    def _chunks_under_way(self) -> int:
+        """So many that one can begin every max(K, P) cycles."""
+        return 2 + -(-_CHUNK_LATENCY // self._config.lanes)
+
+    def _number(self, m: Module, values: stream.Interface) -> Value:
+        """Give each value its rank and feature; done after the last one. High when a chunk's last value leaves."""
         config, item = self._config, self.o.payload
         rank, last_rank = Signal.like(item.rank), Signal.like(item.rank)
         lane, chunk = Signal(range(config.lanes)), Signal.like(self.layer.chunks)
@@ -197,3 +214,4 @@ class AttentionUnit(wiring.Component):
             m.d.sync += [chunk.eq(0), rank.eq(Mux(rank == last_rank, 0, rank + 1))]
         with m.If(self.start):
             m.d.sync += last_rank.eq(self.topk - 1)
+        return chunk_ends

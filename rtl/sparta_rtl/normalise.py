@@ -21,14 +21,15 @@ class Normaliser(wiring.Component):
         e = floor(log2 S),  mant = (S << 7) >> e,  r = RECIPROCAL[mant - 128]
         o[lane] = sat_s8((sums[lane] * r) >> (e + 8))
 
-    S is at least 2^12: the largest similarity of a row has weight EXP[0]. A chunk takes P cycles, the next
-    one is accepted in the last of them; the first result is valid 7 cycles after its chunk was accepted.
+    S is at least 2^12: the largest similarity of a row has weight EXP[0]. A chunk takes P cycles; the first
+    result is valid 7 cycles after its chunk. Nothing here waits: whoever sends chunks leaves P cycles between
+    them, and room for their results.
 
     Members
     -------
-    i : In(stream.Signature(mixed_layout(config)))
-        Chunks.
-    o : Out(stream.Signature(signed(8)))
+    i : In(stream.Signature(mixed_layout(config), always_ready=True))
+        Chunks, at least P cycles apart.
+    o : Out(stream.Signature(signed(8), always_ready=True))
         Their lanes in order, lane 0 first.
     """
 
@@ -36,28 +37,24 @@ class Normaliser(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "i": In(stream.Signature(mixed_layout(config))),
-                "o": Out(stream.Signature(signed(config.weight_bits))),
+                "i": In(stream.Signature(mixed_layout(config), always_ready=True)),
+                "o": Out(stream.Signature(signed(config.weight_bits), always_ready=True)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        advance, occupied = Signal(), Signal()
+        occupied = Signal()
         lane = Signal(range(config.lanes))
         held = Signal.like(self.i.payload)
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(~occupied | (advance & (lane == config.lanes - 1))),
-        ]
-        with m.If(occupied & advance):
-            m.d.sync += [
-                lane.eq(lane + 1),
-                held.sums.as_value().eq(held.sums.as_value() >> len(held.sums[0])),
-            ]
-        with m.If(self.i.ready):
-            m.d.sync += [occupied.eq(self.i.valid), held.eq(self.i.payload)]
+        m.d.sync += held.sums.as_value().eq(held.sums.as_value() >> len(held.sums[0]))
+        with m.If(occupied):
+            m.d.sync += lane.eq(lane + 1)
+        with m.If(lane == config.lanes - 1):
+            m.d.sync += occupied.eq(0)
+        with m.If(self.i.valid):
+            m.d.sync += [occupied.eq(1), held.eq(self.i.payload)]
 
         least = config.exp_bits
         exponents = range(least, len(held.total))
@@ -65,24 +62,22 @@ class Normaliser(wiring.Component):
         total, mantissa = Signal.like(held.total), Signal(config.reciprocal_bits)
         reciprocal = Signal(RECIPROCAL_TABLE[0].bit_length())
         for candidate in exponents:
-            with m.If(held.total[candidate] & advance):
+            with m.If(held.total[candidate]):
                 m.d.sync += exponent.eq(candidate - least)
-        divided = delay(m, held.sums[0], 3, advance)
+        divided = delay(m, held.sums[0], 3)
         high = Signal(signed(max(len(divided) - _LOW_BITS, 1) + len(reciprocal)))
         low = Signal(unsigned(_LOW_BITS + len(reciprocal)))
         product = Signal(signed(len(divided) + len(reciprocal) - least - 8))
         quotient = Signal.like(product)
-        m.d.comb += quotient.eq(product >> delay(m, exponent, 4, advance))
-        valid = delay(m, occupied, 5, advance)
-        with m.If(advance):
-            m.d.sync += [
-                total.eq(held.total),
-                mantissa.eq((total >> least - config.reciprocal_bits) >> exponent),
-                reciprocal.eq(Array(RECIPROCAL_TABLE)[mantissa]),
-                high.eq((divided >> _LOW_BITS) * reciprocal),
-                low.eq(divided[:_LOW_BITS] * reciprocal),
-                product.eq(high + (low >> _LOW_BITS) >> least + 8 - _LOW_BITS),
-                self.o.payload.eq(saturate(quotient, config.weight_bits)),
-                self.o.valid.eq(valid),
-            ]
+        m.d.comb += quotient.eq(product >> delay(m, exponent, 4))
+        m.d.sync += [
+            total.eq(held.total),
+            mantissa.eq((total >> least - config.reciprocal_bits) >> exponent),
+            reciprocal.eq(Array(RECIPROCAL_TABLE)[mantissa]),
+            high.eq((divided >> _LOW_BITS) * reciprocal),
+            low.eq(divided[:_LOW_BITS] * reciprocal),
+            product.eq(high + (low >> _LOW_BITS) >> least + 8 - _LOW_BITS),
+            self.o.payload.eq(saturate(quotient, config.weight_bits)),
+            self.o.valid.eq(delay(m, occupied, 5)),
+        ]
         return m

@@ -33,7 +33,7 @@ class MixPass(wiring.Component):
         S = sum_j p[j],  o[e] = sum_j p[j] * v[j, e]
 
     The exponentials, and S with them, are computed again for every chunk, so that nothing but z is stored. A
-    row costs K * chunks cycles, and more while ``o`` stalls.
+    chunk takes K cycles, or P where division is slower. Once begun it never waits: ``o`` cannot stall.
 
     Parameters
     ----------
@@ -52,10 +52,14 @@ class MixPass(wiring.Component):
         ``pitch`` and ``chunks``.
     rows : In(stream.Signature(signed(12)))
         m of each row that lies in the similarity memory; taken when the row has been read for the last time.
+    room : In(1)
+        The results of one chunk more can be taken.
+    begins : Out(1)
+        A chunk begins.
     similarity, value : Out(ReadPort)
         z, and rows of P values s8, row = rank * pitch + chunk.
-    o : Out(stream.Signature(mixed_layout(config)))
-        Results in head, row, chunk order.
+    o : Out(stream.Signature(mixed_layout(config), always_ready=True))
+        Results in head, row, chunk order, at least P cycles apart.
     """
 
     def __init__(self, config: CoreConfig, value_rows: int, slots: int) -> None:
@@ -67,77 +71,83 @@ class MixPass(wiring.Component):
                 "layer": In(descriptor_layout(Op.ATTEND)),
                 "topk": In(range(config.max_topk + 1)),
                 "rows": In(stream.Signature(signed(config.score_bits))),
+                "room": In(1),
+                "begins": Out(1),
                 "similarity": Out(ReadPort(slots << self._rank_bits, config.score_bits)),
                 "value": Out(ReadPort(value_rows, config.lanes * config.weight_bits)),
-                "o": Out(stream.Signature(mixed_layout(config))),
+                "o": Out(stream.Signature(mixed_layout(config), always_ready=True)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        advance = Signal()
-        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
         item = data.StructLayout({"valid": 1, "first": 1, "last": 1})
-        issued, value_row = self._issue(m, item, advance)
+        issued, value_row = self._issue(m, item)
 
-        z, top = Signal(signed(config.score_bits)), delay(m, self.rows.payload, 2, advance)
+        z, top = Signal(signed(config.score_bits)), delay(m, self.rows.payload, 2)
         distance = Signal(config.score_bits)
         fraction, places = Signal(range(EXP_TABLE[0] + 1)), Signal(4)
         weight = Signal.like(fraction)
         whole = distance[4:]
-        with m.If(advance):
-            m.d.sync += [
-                z.eq(self.similarity.data.as_signed()),
-                distance.eq(top - z),
-                fraction.eq(Array(EXP_TABLE)[distance[:4]]),
-                places.eq(Mux(whole >= 15, 15, whole)),
-                weight.eq(fraction >> places),
-            ]
+        m.d.sync += [
+            z.eq(self.similarity.data.as_signed()),
+            distance.eq(top - z),
+            fraction.eq(Array(EXP_TABLE)[distance[:4]]),
+            places.eq(Mux(whole >= 15, 15, whole)),
+            weight.eq(fraction >> places),
+        ]
 
-        fetched = data.View(item, delay(m, issued, 3, advance))
+        fetched = data.View(item, delay(m, issued, 3))
         m.d.comb += [
-            self.value.en.eq(fetched.valid & advance),
-            self.value.addr.eq(delay(m, value_row, 3, advance)),
+            self.value.en.eq(fetched.valid),
+            self.value.addr.eq(delay(m, value_row, 3)),
         ]
         values = Signal(data.ArrayLayout(signed(8), config.lanes))
         products = Signal(data.ArrayLayout(signed(len(weight) + 8), config.lanes))
-        weighed = data.View(item, delay(m, fetched, 3, advance))
-        addend = delay(m, weight, 1, advance)
+        weighed = data.View(item, delay(m, fetched, 3))
+        addend = delay(m, weight, 1)
         sums, total = self.o.payload.sums, self.o.payload.total
-        with m.If(advance):
-            m.d.sync += values.eq(self.value.data)
-            m.d.sync += [products[lane].eq(values[lane] * weight) for lane in range(config.lanes)]
-            m.d.sync += self.o.valid.eq(weighed.valid & weighed.last)
-            with m.If(weighed.valid):
-                m.d.sync += total.eq(Mux(weighed.first, 0, total) + addend)
-                m.d.sync += [
-                    sums[lane].eq(Mux(weighed.first, 0, sums[lane]) + products[lane])
-                    for lane in range(config.lanes)
-                ]
+        m.d.sync += [
+            values.eq(self.value.data),
+            *(products[lane].eq(values[lane] * weight) for lane in range(config.lanes)),
+            self.o.valid.eq(weighed.valid & weighed.last),
+        ]
+        with m.If(weighed.valid):
+            m.d.sync += total.eq(Mux(weighed.first, 0, total) + addend)
+            m.d.sync += [
+                sums[lane].eq(Mux(weighed.first, 0, sums[lane]) + products[lane])
+                for lane in range(config.lanes)
+            ]
         return m
 
-    def _issue(self, m: Module, item: data.StructLayout, advance: Signal) -> tuple[data.View, Signal]:
+    def _issue(self, m: Module, item: data.StructLayout) -> tuple[data.View, Signal]:
         """Walk over chunks and keys of each ready row, one similarity a cycle; the value row it weighs."""
         layer = self.layer
         last_rank, row = Signal(self._rank_bits), Signal(self._rank_bits)
         column, chunk, slot = Signal(self._rank_bits), Signal.like(layer.chunks), Signal(range(self._slots))
         value_row = Signal.like(self.value.addr)
         issue, column_ends, chunk_ends, head_ends = Signal(), Signal(), Signal(), Signal()
+        first, pause = Signal(init=1), Signal(range(self._config.lanes))
         head = walk_heads(m, layer, self.start, head_ends)
         m.d.comb += [
-            issue.eq(self.rows.valid & advance),
+            issue.eq(self.rows.valid & (~first | (self.room & (pause == 0)))),
+            self.begins.eq(issue & first),
             column_ends.eq(column == last_rank),
             chunk_ends.eq(chunk == head.last_chunk),
             head_ends.eq(issue & column_ends & chunk_ends & (row == last_rank)),
             self.similarity.en.eq(issue),
             self.similarity.addr.eq(Cat(column, slot)),
-            self.rows.ready.eq(advance & column_ends & chunk_ends),
+            self.rows.ready.eq(issue & column_ends & chunk_ends),
         ]
         with m.If(self.start):
             m.d.sync += [last_rank.eq(self.topk - 1), row.eq(0), value_row.eq(0)]
+        with m.If(self.begins):
+            m.d.sync += pause.eq(self._config.lanes - 1)
+        with m.Elif(pause != 0):
+            m.d.sync += pause.eq(pause - 1)
         with m.If(issue):
-            m.d.sync += [column.eq(column + 1), value_row.eq(value_row + layer.pitch)]
+            m.d.sync += [column.eq(column + 1), first.eq(column_ends), value_row.eq(value_row + layer.pitch)]
             with m.If(column_ends):
                 m.d.sync += [column.eq(0), chunk.eq(chunk + 1), value_row.eq(head.base + chunk + 1)]
                 with m.If(chunk_ends):
@@ -145,5 +155,5 @@ class MixPass(wiring.Component):
         with m.If(head_ends):
             m.d.sync += [row.eq(0), value_row.eq(head.following)]
         issued = Signal(item)
-        m.d.comb += [issued.valid.eq(issue), issued.first.eq(column == 0), issued.last.eq(column_ends)]
+        m.d.comb += [issued.valid.eq(issue), issued.first.eq(first), issued.last.eq(column_ends)]
         return issued, value_row

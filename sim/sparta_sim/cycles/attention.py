@@ -12,6 +12,8 @@ _MIX = 6
 """Similarity, distance, exponential, weight, product, sum."""
 _NORMALISE = 6
 """Exponent, mantissa, reciprocal, partial products, product, quotient."""
+_QUEUE = 2
+"""Results' memory, its output."""
 
 
 def attend_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int) -> int:
@@ -21,7 +23,7 @@ def attend_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int) -> i
     written to the spike memory in p = ceil(8 / S) if it becomes tokens (p = -1 if it goes to the pool). These
     overlap, so that chunks, ``pitch`` of them a token, follow one another at the pace of the slowest::
 
-        K * chunks  +  (K * pitch - 1) * max(K, P, p)  +  K + P + p + 1  +  ceil(log4 P) + 23
+        K * chunks  +  (K * pitch - 1) * max(K, P, p)  +  K + P + p + 1  +  ceil(log4 P) + 25
         first row      chunks but the last                last chunk        pipeline
 
     Parameters
@@ -36,7 +38,7 @@ def attend_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int) -> i
     lanes = config.lanes
     written = config.groups(config.token_bits) if fields["to_tokens"] else -1
     adder_tree = ((lanes - 1).bit_length() + 1) // 2
-    pipeline = _COMPARE + adder_tree + _MIX + _NORMALISE
+    pipeline = _COMPARE + adder_tree + _MIX + _NORMALISE + _QUEUE
     last_chunk = topk + lanes + written + 1
     first_row, chunks = topk * fields["chunks"], topk * fields["pitch"]
     return first_row + (chunks - 1) * max(topk, lanes, written) + last_chunk + pipeline
