@@ -7,9 +7,10 @@ import numpy as np
 
 from sparta_hw.descriptor import Op, RankBy, decode
 from sparta_hw.program import Program
+from sparta_rtl.fire import STEP_CYCLES
 from sparta_sim.cycles.model import Prediction
 
-__all__ = ["Ratio", "array_ratio", "unit_ratios"]
+__all__ = ["Limit", "Ratio", "array_ratio", "descriptor_limits", "unit_ratios"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,58 @@ class Ratio:
         return self.goal is None or self.ratio <= self.goal
 
 
+@dataclass(frozen=True)
+class Limit:
+    """What one descriptor takes at least, because its critical resource does one thing a cycle.
+
+    Parameters
+    ----------
+    cycles : float
+        0 for units whose time should vanish behind the others': selection, gathering, pooling.
+    resource : {"entries", "steps", "multiplications", ""}
+        Active entries into the accumulators; HI-LIF steps, one every ``STEP_CYCLES``, or bit planes; attention.
+    """
+
+    cycles: float
+    resource: str
+
+
+def descriptor_limits(program: Program, entries: Sequence[float], k: float) -> list[Limit]:
+    """Limit of each descriptor but END.
+
+    A LAYER cannot be faster than its active entries times tiles, nor than P lanes take for the steps of all its
+    neurons; attention has ``2 K^2 D`` multiplications for ``2 P`` multipliers.
+
+    Parameters
+    ----------
+    program : Program
+        The network on its core.
+    entries : sequence of float (descriptors,)
+        Active entries of each descriptor, times tiles, of one sample or mean.
+    k : float
+        Tokens that attend.
+    """
+    return [_limit(fields, count, k) for fields, count in zip(_fields(program), entries, strict=True)]
+
+
+def _limit(fields: dict[str, int], entries: float, k: float) -> Limit:
+    match fields["op"]:
+        case Op.LAYER:
+            steps = _firing_cycles(fields, k)
+            return Limit(entries, "entries") if entries >= steps else Limit(steps, "steps")
+        case Op.ATTEND:
+            return Limit(k * k * fields["pitch"], "multiplications")
+        case _:
+            return Limit(0, "")
+
+
+def _firing_cycles(fields: dict[str, int], k: float) -> float:
+    positions = k if fields["ranked"] else fields["out_width"] * fields["out_height"]
+    spiking_steps = fields["out_steps"] if fields["direct"] else fields["steps"] * (not fields["integer"])
+    planes = fields["steps"] if fields["integer"] else 0
+    return fields["tiles"] * positions * (planes + STEP_CYCLES * spiking_steps)
+
+
 def array_ratio(program: Program, predictions: Sequence[Prediction], goal: float | None = None) -> Ratio:
     """Cycles of all LAYER descriptors against their active entries times tiles."""
     cycles, entries = _means(predictions)
@@ -63,23 +116,26 @@ def array_ratio(program: Program, predictions: Sequence[Prediction], goal: float
 def unit_ratios(program: Program, predictions: Sequence[Prediction], k: int) -> Iterator[Ratio]:
     """Ratios of attention, selection and the whole inference for samples with the same K.
 
-    The limit of attention is its ``2 K^2 D`` multiplications over the unit's ``2 P`` multipliers, that of a ranking
-    ``N + K`` cycles; the limit of an inference is the sum of active entries and attention's limit.
+    The limit of a ranking is ``N + K`` cycles, that of an inference the sum of :func:`descriptor_limits`.
     """
     cycles, entries = _means(predictions)
-    attention = attention_limit = 0.0
+    limits = descriptor_limits(program, entries.tolist(), k)
+    attention = [n for n, fields in enumerate(_fields(program)) if fields["op"] is Op.ATTEND]
     for n, fields in enumerate(_fields(program)):
-        if fields["op"] is Op.ATTEND:
-            attention += float(cycles[n])
-            attention_limit += k * k * fields["pitch"]
         if fields["op"] is Op.RANK and RankBy(fields["by"]) is not RankBy.RATE:
             by = RankBy(fields["by"]).name.lower()
             listed = fields["tokens"] + k
             yield Ratio(f"{program.name}, K = {k}: ranking by {by}", float(cycles[n]), listed)
-    yield Ratio(f"{program.name}, K = {k}: attention", attention, attention_limit, goal=1.1)
+    yield Ratio(
+        f"{program.name}, K = {k}: attention",
+        float(cycles[attention].sum()),
+        sum(limits[n].cycles for n in attention),
+        goal=1.1,
+    )
     total = float(np.mean([one.cycles for one in predictions]))
-    limit = float(entries.sum()) + attention_limit
-    yield Ratio(f"{program.name}, K = {k}: whole inference", total, limit, goal=1.15)
+    yield Ratio(
+        f"{program.name}, K = {k}: whole inference", total, sum(one.cycles for one in limits), goal=1.15
+    )
 
 
 def _means(predictions: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ from sparta_sim.cycles.attention import attend_cycles
 from sparta_sim.cycles.model import Prediction, predict
 from sparta_sim.energy import EnergyEstimate, estimate_energy
 from sparta_sim.energy.figures import FIGURES
+from sparta_sim.limits import descriptor_limits
 from sparta_sim.synthesis import Resources
 
 __all__ = ["check_interpreter", "fit_square", "measure_cosim", "measure_estimate", "synthesis_section"]
@@ -159,13 +160,20 @@ def _sparsity(program: Program, run: Vectors) -> float:
     return float(100 * (1 - np.mean(run.k) / program.tokens))
 
 
-def _layers(program: Program, **columns: NDArray | Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-    """One record a descriptor, means over the samples."""
+def _layers(
+    program: Program, run: Vectors, **columns: NDArray | Sequence[Sequence[float]]
+) -> list[dict[str, Any]]:
+    """One record a descriptor, means over the samples; ``columns`` has the active entries."""
     names = zip(program.nodes, program.descriptors, strict=True)
     heads = [(node, Op(decode(word)["op"]).name.lower()) for node, word in names][:-1]
+    entries = np.asarray(columns["entries"], np.float64)
+    limits = [
+        descriptor_limits(program, *sample) for sample in zip(entries.tolist(), run.k.tolist(), strict=True)
+    ]
     return [
         {"node": node, "unit": unit}
         | {name: float(np.asarray(values)[..., n].mean()) for name, values in columns.items()}
+        | {"limit": float(np.mean([one[n].cycles for one in limits])), "resource": limits[0][n].resource}
         for n, (node, unit) in enumerate(heads)
     ]
 
@@ -190,6 +198,7 @@ def _cosim_level(
         },
         "layers": _layers(
             program,
+            run,
             measured=result.layer_cycles,
             predicted=[prediction.layer_cycles for prediction in predictions],
             entries=result.layer_entries,
@@ -208,6 +217,7 @@ def _estimate_level(
         "cycles_mean": float(np.mean([prediction.cycles for prediction in predictions])),
         "layers": _layers(
             program,
+            run,
             predicted=[prediction.layer_cycles for prediction in predictions],
             entries=[prediction.layer_entries for prediction in predictions],
             energy_pj=[energy.layers[:-1]],

@@ -43,7 +43,7 @@ _PACED = (
 _ONE_WORD = "a row or line of this core is one 32-bit word; the cores of tests/rtl/test_host.py have several"
 
 EXPLANATIONS = (
-    Explanation("line", r".*\.attention\.normalise", r"^else: .* / if \(\\\$signal \)", _PACED),
+    Explanation("line", r".*\.attention\.results", "^else: .*r_en", _PACED),
     Explanation("line", r".*\.attention_slice", "", _PACED),
     Explanation("toggle", r".*\.attention_slice", "full|waiting", _PACED),
     Explanation("line", r".*\.attention\.normalise", r"^case: .*9'h", "a reciprocal that no sum of these runs needs"),

@@ -1,12 +1,17 @@
 import json
+from itertools import pairwise
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from sparta_hw.descriptor import Op, decode
 from sparta_hw.errors import InputFileError, SpartaError
 from sparta_rtl.sequencer import FETCH_CYCLES
+from sparta_sim.limits import descriptor_limits
 from sparta_sim.measure import fit_square, measure_estimate, synthesis_section
 from sparta_sim.report import read_section, write_report, write_section
+from sparta_sim.report.timeline import level_layers, timeline
 from sparta_sim.synthesis import Resources
 
 SYNTHESIS = synthesis_section(
@@ -42,6 +47,39 @@ def test_layers_add_up_to_the_predicted_total(case) -> None:
     run = measure_estimate(case.program, [case.vectors(5)])["runs"][0]
     fetches = FETCH_CYCLES * (len(run["layers"]) + 1)
     assert sum(layer["predicted"] for layer in run["layers"]) + fetches == pytest.approx(run["cycles_mean"])
+
+
+def test_no_descriptor_is_faster_than_its_limit(case) -> None:
+    for layer in measure_estimate(case.program, [case.vectors(5)])["runs"][0]["layers"]:
+        assert 0 <= layer["limit"] <= layer["predicted"]
+        assert (layer["unit"] in ("layer", "attend")) == (layer["limit"] > 0) == (layer["resource"] != "")
+
+
+def test_the_critical_resource_of_a_layer(case) -> None:
+    """Without spikes, the steps of all neurons remain: two cycles each."""
+    count = len(case.program.descriptors) - 1
+    silent = descriptor_limits(case.program, [0] * count, 5)
+    busy = descriptor_limits(case.program, [10**6] * count, 5)
+    first = decode(case.program.descriptors[0])
+    assert first["op"] is Op.LAYER
+    assert silent[0].resource == "steps"
+    assert silent[0].cycles == 2 * first["steps"] * first["tiles"] * first["out_height"] * first["out_width"]
+    assert (busy[0].resource, busy[0].cycles) == ("entries", 10**6)
+
+
+def test_the_timeline_has_every_descriptor_one_after_the_other(case, tmp_path: Path) -> None:
+    write_section(tmp_path, "estimate", measure_estimate(case.program, [case.vectors(k) for k in (16, 4)]))
+    report = write_report(tmp_path)
+    for level, run in zip(level_layers(report), report["estimate"]["runs"], strict=True):
+        assert [bar.node for bar in level.bars] == [layer["node"] for layer in run["layers"]]
+        last = level.bars[-1]
+        assert last.start + last.cycles + level.bars[0].start == pytest.approx(level.cycles)
+        assert all(b.start >= a.start + a.cycles for a, b in pairwise(level.bars))
+    drawing = ElementTree.parse(tmp_path / "timeline.svg").getroot()
+    titles = list(drawing.iter("{http://www.w3.org/2000/svg}title"))
+    assert len(titles) == sum(len(run["layers"]) for run in report["estimate"]["runs"])
+    assert "K = 16: " in (tmp_path / "timeline.svg").read_text()
+    assert timeline({"synth": SYNTHESIS}) is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from sparta_sim.report.timeline import TIMELINE_FILE, level_layers
+
 __all__ = ["render", "summary"]
 
 Section = Mapping[str, Any]
@@ -44,6 +46,7 @@ def render(report: Section) -> str:
     for name, writer in writers.items():
         if name in report:
             lines += writer(report[name])
+    lines += _limits(report)
     lines += ["## Made with", "", *(f"    {command}" for command in report["commands"]), ""]
     lines += [", ".join(f"{name} {version}" for name, version in report["versions"].items()), ""]
     return "\n".join(lines)
@@ -140,6 +143,25 @@ def _cosim(part: Section) -> Iterator[str]:
         fit = attention["fit"]
         yield f"Least squares: {fit['a']:.3f} K² + {fit['b']:.2f} K + {fit['c']:.1f}, R² = {fit['r2']:.6f}."
         yield ""
+
+
+def _limits(report: Section) -> Iterator[str]:
+    levels = level_layers(report)
+    if not levels:
+        return
+    yield from ("## Cycles against their limit", "")
+    yield (
+        "The limit of a layer is what its critical resource takes alone: active entries, one a cycle; HI-LIF steps"
+        " or bit planes of all neurons; multiplications. Selection and gathering have none: their cycles should vanish."
+    )
+    yield from ("", f"![where the cycles of an inference go]({TIMELINE_FILE})", "")
+    yield from _table(
+        ("tokens that attend", "cycles", "limit", "cycles / limit"),
+        (
+            (level.label, _count(level.cycles), _count(level.limit), f"{level.cycles / level.limit:.3f}")
+            for level in levels
+        ),
+    )
 
 
 def _energy(part: Section) -> Iterator[str]:

@@ -9,7 +9,7 @@ __all__ = ["SECTIONS", "check_section"]
 
 NUMBER = (int, float)
 
-_LAYER = {"node": str, "unit": str}
+_LAYER = {"node": str, "unit": str, "entries": NUMBER, "limit": NUMBER, "resource": str}
 _NETWORK = {
     "name": str,
     "core": {"name": str},
@@ -48,7 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, Any]] = {
                     "measured_max": int,
                     "predicted_mean": NUMBER,
                 },
-                "layers": [_LAYER | {"measured": NUMBER, "predicted": NUMBER, "entries": NUMBER}],
+                "layers": [_LAYER | {"measured": NUMBER, "predicted": NUMBER}],
             }
         ],
         "attention": {"points": [{"k": int, "measured": int, "predicted": int}], "fit": (dict, type(None))},
@@ -60,7 +60,7 @@ SECTIONS: Mapping[str, Mapping[str, Any]] = {
             _LEVEL
             | {
                 "cycles_mean": NUMBER,
-                "layers": [_LAYER | {"predicted": NUMBER, "entries": NUMBER, "energy_pj": NUMBER}],
+                "layers": [_LAYER | {"predicted": NUMBER, "energy_pj": NUMBER}],
                 "energy": {
                     "kind": str,
                     "total_pj": NUMBER,

@@ -13,6 +13,7 @@ from sparta_hw.errors import InputFileError
 from sparta_hw.files import write_text
 from sparta_sim.report.render import render
 from sparta_sim.report.schema import SECTIONS, check_section
+from sparta_sim.report.timeline import TIMELINE_FILE, timeline
 
 __all__ = ["SCHEMA_VERSION", "read_section", "versions", "write_report", "write_section"]
 
@@ -74,7 +75,7 @@ def read_section(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def write_report(folder: Path) -> dict[str, Any]:
-    """Join the sections that exist to ``report.json`` and ``report.md``.
+    """Join the sections that exist to ``report.json`` and ``report.md``, with a drawing of where cycles go.
 
     Returns
     -------
@@ -96,4 +97,6 @@ def write_report(folder: Path) -> dict[str, Any]:
     report = {"schema": SCHEMA_VERSION, "versions": versions(), "commands": commands, **sections}
     write_text(folder / "report.json", _dump(report))
     write_text(folder / "report.md", render(report))
+    if drawing := timeline(report):
+        write_text(folder / TIMELINE_FILE, drawing)
     return report
