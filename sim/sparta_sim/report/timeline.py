@@ -43,7 +43,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Level:
-    """One request for K (0: each sample's own), the mean K, mean cycles of an inference, and its descriptors in order."""
+    """A request for K (0: each sample's own), its mean, mean cycles of an inference, and the descriptors in order."""
 
     k: int
     k_mean: float
