@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from sparta_hw.errors import ConfigError
@@ -36,6 +36,10 @@ class CoreConfig:
         Largest number of MSP scales, 1 to 3.
     spike_lines, weight_rows, layers : int
         Depths of the spike, weight and program memories.
+    stream_bits : int
+        Width of the AXI4 read port through which weights stream in from external memory, a power of two from 32 up
+        to one weight row; the weight memory is then a ring of ``weight_rows`` (a power of two), in which the next
+        tile arrives while one computes. 0: the weight memory holds all weights, and there is no such port.
     """
 
     name: str
@@ -52,6 +56,7 @@ class CoreConfig:
     spike_lines: int = 1024
     weight_rows: int = 1024
     layers: int = 16
+    stream_bits: int = 0
 
     # Formats of the numerics contract, the same in every core (ARCHITECTURE.md, "Numbers").
     weight_bits = 8
@@ -106,6 +111,36 @@ class CoreConfig:
             value = getattr(self, field)
             if not low <= value <= high:
                 raise ConfigError(f"core {self.name!r}: {field} must be {low} to {high}, not {value}")
+        if self.stream_bits:
+            self._check_stream()
+
+    def _check_stream(self) -> None:
+        bits, row = self.stream_bits, self.lanes * self.weight_bits
+        if not 32 <= bits <= min(row, 1024) or bits & (bits - 1):
+            raise ConfigError(
+                f"core {self.name!r}: stream_bits must be a power of two, 32 to {min(row, 1024)} (a weight row "
+                f"has {row}), not {bits}; use 0 for weights on chip, or more lanes"
+            )
+        if self.weight_rows < 8 or self.weight_rows & (self.weight_rows - 1):
+            raise ConfigError(
+                f"core {self.name!r}: weight_rows must be a power of two, at least 8, where weights are streamed, "
+                f"not {self.weight_rows}"
+            )
+
+    @property
+    def row_beats(self) -> int:
+        """Beats of the AXI4 port that make a weight row, of a core that streams them."""
+        return self.lanes * self.weight_bits // self.stream_bits
+
+    @property
+    def burst_beats(self) -> int:
+        """Beats of one AXI4 burst: at most 256, 4 KiB, and an eighth of the weight memory."""
+        return min(256, 4096 * 8 // self.stream_bits, self.weight_rows * self.row_beats // 8)
+
+    @property
+    def burst_rows(self) -> int:
+        """Weight rows of one AXI4 burst."""
+        return self.burst_beats // self.row_beats
 
     @property
     def segments(self) -> int:
@@ -124,8 +159,11 @@ class CoreConfig:
 
     @property
     def digest(self) -> int:
-        """32 bits that tell one configuration from another; programs carry it, cores answer with it."""
-        text = json.dumps({k: v for k, v in asdict(self).items() if k != "name"}, sort_keys=True)
+        """32 bits that tell one configuration from another; programs carry it, cores answer with it.
+
+        What is 0 is not there, and does not count: a core without a new option stays the core that it was.
+        """
+        text = json.dumps({k: v for k, v in asdict(self).items() if k != "name" and v != 0}, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
     def groups(self, steps: int) -> int:
@@ -136,6 +174,20 @@ class CoreConfig:
         """The configuration as JSON text, as :func:`load_config` reads it."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
+
+_PAPER = CoreConfig(
+    name="paper",
+    lanes=64,
+    line=64,
+    acc_bits=22,
+    max_steps=32,
+    max_tokens=256,
+    max_topk=256,
+    max_features=512,
+    spike_lines=32768,
+    weight_rows=1 << 18,
+    layers=192,
+)
 
 NAMED_CONFIGS = {
     config.name: config
@@ -183,19 +235,8 @@ NAMED_CONFIGS = {
             weight_rows=32768,
             layers=64,
         ),
-        CoreConfig(
-            name="paper",
-            lanes=64,
-            line=64,
-            acc_bits=22,
-            max_steps=32,
-            max_tokens=256,
-            max_topk=256,
-            max_features=512,
-            spike_lines=32768,
-            weight_rows=1 << 18,
-            layers=192,
-        ),
+        _PAPER,
+        replace(_PAPER, name="paper-stream", weight_rows=1 << 14, stream_bits=128),
     )
 }
 

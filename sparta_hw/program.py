@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import DESCRIPTOR_BITS, Destination, Op, RankBy, decode, encode
 from sparta_hw.errors import ConfigError, InputFileError
-from sparta_hw.files import read_bytes, read_sections, write_sections, write_text
+from sparta_hw.files import read_bytes, read_sections, write_atomic, write_sections, write_text
 from sparta_hw.tensor_layout import Memory, TensorLayout
 
 __all__ = ["Program"]
 
 _MAGIC = b"SPARTAHW"
 _VERSION = 2
+_STREAM_FILE = "weights.bin"
 _WHAT = "a compiled sparta_hw program"
 _NAMES: Mapping[str, type[IntEnum]] = {"destination": Destination, "by": RankBy}
 _TABLE_MASK = (1 << CoreConfig.table_bits) - 1
@@ -41,7 +42,7 @@ class Program:
     nodes : tuple of str
         The ONNX node behind each descriptor.
     weights : uint8 array (rows, P)
-        Rows of the weight memory, lane 0 first.
+        Rows of the weight memory, or of the image that is streamed into it, lane 0 first.
     score_tables : int array (scales, 2, 4, T * 8 + 1)
         MSP and temporal tables of first, interval, burst, rate; s11.4.
     factors : int array (256,)
@@ -221,22 +222,28 @@ class Program:
         return [int.from_bytes(row.tobytes(), "little") for row in self.weights]
 
     def images(self) -> dict[str, tuple[list[int], int]]:
-        """Rows, and bits of a row, of every memory that a host loads, by name."""
+        """Rows, and bits of a row, of every memory that a host loads, by name; streamed weights are not among them."""
         config = self.config
+        weights = {"weights": (self.weight_rows(), config.lanes * config.weight_bits)}
         return {
             "program": (list(self.descriptors), DESCRIPTOR_BITS),
-            "weights": (self.weight_rows(), config.lanes * config.weight_bits),
+            **({} if config.stream_bits else weights),
             "scores": (self.score_rows(), 128),
             "factors": (self.factor_rows(), 32),
             "mlp": (self.mlp_rows(), 64),
         }
 
     def write_images(self, directory: str | Path) -> None:
-        """Write a ``.mem`` file for ``$readmemh`` for each of :meth:`images`, one row a line."""
+        """Write a ``.mem`` file for ``$readmemh`` for each of :meth:`images`, one row a line.
+
+        Streamed weights become ``weights.bin``: bytes as they lie in external memory, row after row, lane 0 first.
+        """
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         for name, (rows, bits) in self.images().items():
             write_text(folder / f"{name}.mem", "".join(f"{row:0{bits // 4}x}\n" for row in rows))
+        if self.config.stream_bits:
+            write_atomic(folder / _STREAM_FILE, self.weights.tobytes())
 
     def read_images(self, directory: str | Path) -> "Program":
         """The same program with the memory contents of a folder of :meth:`write_images`.
@@ -258,7 +265,10 @@ class Program:
                 words = np.array([row >> 16 * n & 0xFFFF for n in range(8)])
                 signed = (words ^ _TABLE_SIGN) - _TABLE_SIGN
                 tables[scale, :, :, cue] = signed.reshape(4, 2).T
-        weights = b"".join(row.to_bytes(self.config.lanes, "little") for row in found["weights"])
+        if self.config.stream_bits:
+            weights = _read_stream(folder / _STREAM_FILE, self.weights.size)
+        else:
+            weights = b"".join(row.to_bytes(self.config.lanes, "little") for row in found["weights"])
         return replace(
             self,
             descriptors=tuple(found["program"]),
@@ -270,10 +280,13 @@ class Program:
 
     def to_text(self) -> str:
         """A readable listing: descriptors with their fields that are not zero, then tensors."""
+        weights = f"{len(self.weights)} of {self.config.weight_rows} weight rows"
+        if self.config.stream_bits:
+            weights = f"{len(self.weights)} weight rows streamed through {self.config.weight_rows}"
         lines = [
             f"; {self.name}, {self.tokens} tokens, default K {self.default_k or 'dynamic'}, {self.classes} classes",
             f"; core {self.config.name}: {len(self.descriptors)} of {self.config.layers} descriptors, "
-            f"{len(self.weights)} of {self.config.weight_rows} weight rows, "
+            f"{weights}, "
             f"{max(place.base + place.lines for place in self.tensors.values())} of "
             f"{self.config.spike_lines} spike lines",
         ]
@@ -307,4 +320,12 @@ def _read_image(path: Path, rows: int) -> list[int]:
         raise InputFileError(f"{path}: not a memory image: {error}") from error
     if len(image) != rows:
         raise InputFileError(f"{path}: has {len(image)} rows, the program {rows}; compile the model again")
+    return image
+
+
+def _read_stream(path: Path, size: int) -> bytes:
+    """Bytes of streamed weights."""
+    image = read_bytes(path, "an image of streamed weights")
+    if len(image) != size:
+        raise InputFileError(f"{path}: has {len(image)} bytes, the program {size}; compile the model again")
     return image

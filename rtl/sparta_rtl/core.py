@@ -26,16 +26,19 @@ from sparta_rtl.sequencer import UNIT_OPS, Sequencer
 from sparta_rtl.stream_slice import StreamSlice
 from sparta_rtl.token_writer import TokenWriter
 from sparta_rtl.trace import TraceSignature
+from sparta_rtl.weight_stream import AxiRead, StreamedWeights
 
 __all__ = ["Core", "host_members"]
 
 
-def host_members() -> dict[str, wiring.Member]:
-    """What a host sees of a core: registers, input spikes, results (docs/host.md)."""
+def host_members(config: CoreConfig) -> dict[str, wiring.Member]:
+    """What a host sees of a core: registers, input spikes, results, and a memory of streamed weights (docs/host.md)."""
+    memory = {"m_axi": Out(AxiRead(config.stream_bits))} if config.stream_bits else {}
     return {
         "axil": In(AxiLite()),
         "spikes": In(stream.Signature(32)),
         "results": Out(stream.Signature(unsigned(33))),
+        **memory,
     }
 
 
@@ -47,6 +50,8 @@ class Core(wiring.Component):
     axil : In(AxiLite())
     spikes : In(stream.Signature(32))
     results : Out(stream.Signature(33))
+    m_axi : Out(AxiRead(stream_bits))
+        Only if weights are streamed.
     trace : Out(TraceSignature(config))
     """
 
@@ -54,7 +59,7 @@ class Core(wiring.Component):
         self._config = config
         super().__init__(
             {
-                **host_members(),
+                **host_members(config),
                 "trace": Out(TraceSignature(config)),
             }
         )
@@ -66,10 +71,12 @@ class Core(wiring.Component):
         m.submodules.spike_memory = self.spike_memory = BlockRam(
             config.spike_lines, config.line * config.steps, config.segments
         )
-        m.submodules.weight_memory = weights = BlockRam(config.weight_rows, config.lanes * config.weight_bits)
+        self.weight_memory = StreamedWeights(config) if config.stream_bits else _weight_memory(config)
+        m.submodules.weight_memory = self.weight_memory
         m.submodules.program_memory = program = BlockRam(config.layers * DESCRIPTOR_WORDS, 32)
 
-        self._abortable = ResetInserter(self.host.abort)
+        self._stop = Signal() if config.stream_bits else self.host.abort
+        self._abortable = ResetInserter(self._stop)
         self.sequencer = Sequencer(config)
         self.array, self.cues = NeuronArray(config), CueUnit(config)
         self.score, self.rank = ScoreUnit(config), RankUnit(config)
@@ -97,8 +104,11 @@ class Core(wiring.Component):
         connect(m, self.result_port.o, flipped(self.results))
         connect(m, self.host.program, program.write)
         connect(m, self.sequencer.program, program.read)
-        connect(m, self.host.weights, weights.write)
-        connect(m, self.array.weights, weights.read)
+        if config.stream_bits:
+            self._stream_weights(m)
+        else:
+            connect(m, self.host.weights, self.weight_memory.write)
+        connect(m, self.array.weights, self.weight_memory.read)
         connect(m, self.host.scores, self.score.tables)
         connect(m, self.host.mlp, self.rank.mlp)
         connect(m, self.score.sums, self.cues.sums)
@@ -115,6 +125,29 @@ class Core(wiring.Component):
         self._access_spikes(m)
         connect_trace(m, self)
         return m
+
+    def _stream_weights(self, m: Module) -> None:
+        """Weights from external memory; an inference that waits for those that do not come ends."""
+        host, array, weights = self.host, self.array, self.weight_memory
+        connect(m, weights.axi, flipped(self.m_axi))
+        connect(m, host.stream, weights.control)
+        connect(m, array.ring, weights.ring)
+        m.d.comb += [
+            host.lost.eq(array.waiting & weights.control.failed),
+            self._stop.eq(host.abort | host.lost),
+        ]
+        with m.If(host.start):
+            m.d.sync += host.stream_stalls.eq(0)
+        with m.Elif(array.waiting):
+            m.d.sync += host.stream_stalls.eq(host.stream_stalls + 1)
+        m.submodules.stall_counters = stalls = BlockRam(self._config.layers, 32)
+        connect(m, host.counter_stalls, stalls.read)
+        counter = self.sequencer.counter
+        m.d.comb += [
+            stalls.write.en.eq(counter.en),
+            stalls.write.addr.eq(counter.addr),
+            stalls.write.data.eq(Mux(self.sequencer.dones[UNIT_OPS.index(Op.LAYER)], array.stalls, 0)),
+        ]
 
     def _counters(self, m: Module) -> None:
         """Cycles and active entries of each descriptor."""
@@ -276,6 +309,10 @@ class Core(wiring.Component):
         for port in writers:
             with m.If(port.en.any()):
                 m.d.comb += [write.en.eq(port.en), write.addr.eq(port.addr), write.data.eq(port.data)]
+
+
+def _weight_memory(config: CoreConfig) -> BlockRam:
+    return BlockRam(config.weight_rows, config.lanes * config.weight_bits)
 
 
 def _share(m: Module, port: Any, readers: tuple[Any, ...]) -> None:

@@ -12,6 +12,7 @@ from sparta_rtl.memory import ReadPort, WritePort
 from sparta_rtl.rank import FACTOR_BITS, FACTOR_ROWS
 from sparta_rtl.score import SCORE_ROW_BITS
 from sparta_rtl.token_mlp import MLP_ROW_BITS
+from sparta_rtl.weight_stream import PAGE_BITS, StreamControl
 
 __all__ = ["ADDRESS_BITS", "AxiLite", "HostPort", "LoadTarget", "Register"]
 
@@ -35,6 +36,10 @@ class Register(IntEnum):
     COUNTER_CYCLES = 0x28
     COUNTER_ENTRIES = 0x2C
     STATE = 0x30
+    STREAM_BASE = 0x34
+    STREAM_ROWS = 0x38
+    STREAM_STALLS = 0x3C
+    COUNTER_STALLS = 0x40
 
 
 class LoadTarget(IntEnum):
@@ -87,7 +92,7 @@ class HostPort(wiring.Component):
     spikes : In(stream.Signature(32))
         Input lines, lowest word first.
     program, weights, scores, factors, mlp : Out(WritePort)
-        Memories to load.
+        Memories to load; ``weights`` only if they are not streamed.
     line : Out(WritePort(spike_lines, L * S, L // P))
         Input region, from line 0 on.
     start, abort, reset_state : Out(1)
@@ -99,17 +104,26 @@ class HostPort(wiring.Component):
         Feedback state, and a write of it.
     cycles : In(32)
     counter_cycles, counter_entries : Out(ReadPort(layers, 32))
+    stream, lost, stream_stalls, counter_stalls : Out(StreamControl()), In(1), In(32), Out(ReadPort(layers, 32))
+        Only if weights are streamed. An abort restarts the stream; ``lost`` ends an inference, and rewinds like one.
     """
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
         line_bits = config.line * config.steps
+        on_chip = {"weights": Out(WritePort(config.weight_rows, config.lanes * config.weight_bits))}
+        streamed = {
+            "stream": Out(StreamControl()),
+            "lost": In(1),
+            "stream_stalls": In(32),
+            "counter_stalls": Out(ReadPort(config.layers, 32)),
+        }
         super().__init__(
             {
                 "axil": In(AxiLite()),
                 "spikes": In(stream.Signature(32)),
                 "program": Out(WritePort(config.layers * DESCRIPTOR_WORDS, 32)),
-                "weights": Out(WritePort(config.weight_rows, config.lanes * config.weight_bits)),
+                **(streamed if config.stream_bits else on_chip),
                 "scores": Out(WritePort(config.scales * (config.silent_cue + 1), SCORE_ROW_BITS)),
                 "factors": Out(WritePort(FACTOR_ROWS, FACTOR_BITS)),
                 "mlp": Out(WritePort(config.hidden_units * len(MlpSet), MLP_ROW_BITS)),
@@ -169,11 +183,24 @@ class HostPort(wiring.Component):
         with m.If(now & (address == Register.COUNTER_LAYER)):
             m.d.sync += [self.counter_cycles.addr.eq(value), self.counter_entries.addr.eq(value)]
         m.d.comb += [self.counter_cycles.en.eq(1), self.counter_entries.en.eq(1)]
+        if self._config.stream_bits:
+            self._stream(m, address, value, now)
+
+    def _stream(self, m: Module, address: Signal, value: Signal, now: Signal) -> None:
+        """The image of streamed weights; a program's own is not exchanged while it runs."""
+        with m.If(now & (address == Register.STREAM_BASE)):
+            m.d.sync += self.stream.base.eq(value >> PAGE_BITS)
+        m.d.sync += self.stream.restart.eq(self.abort)
+        with m.If(now & (address == Register.STREAM_ROWS) & ~self.busy):
+            m.d.sync += [self.stream.rows.eq(value), self.stream.restart.eq(1)]
+        with m.If(now & (address == Register.COUNTER_LAYER)):
+            m.d.sync += self.counter_stalls.addr.eq(value)
+        m.d.comb += self.counter_stalls.en.eq(1)
 
     def _loader(self, m: Module, address: Signal, value: Signal, now: Signal) -> None:
         target, row, word = Signal(3), Signal(20), Signal(range(256))
-        ports = {
-            LoadTarget.WEIGHTS: self.weights,
+        on_chip = {} if self._config.stream_bits else {LoadTarget.WEIGHTS: self.weights}
+        ports = on_chip | {
             LoadTarget.SCORES: self.scores,
             LoadTarget.FACTORS: self.factors,
             LoadTarget.MLP: self.mlp,
@@ -228,6 +255,14 @@ class HostPort(wiring.Component):
             Register.COUNTER_ENTRIES: self.counter_entries.data,
             Register.STATE: self.state,
         }
+        if self._config.stream_bits:
+            values[Register.STATUS] = Cat(self.busy, self.topk_clamped, self.stream.failed)
+            values |= {
+                Register.STREAM_BASE: self.stream.base << PAGE_BITS,
+                Register.STREAM_ROWS: self.stream.rows,
+                Register.STREAM_STALLS: self.stream_stalls,
+                Register.COUNTER_STALLS: self.counter_stalls.data,
+            }
         with m.If(pending):
             m.d.sync += [pending.eq(0), axil.rvalid.eq(1), axil.rdata.eq(0)]
             with m.Switch(address):
@@ -256,5 +291,6 @@ class HostPort(wiring.Component):
                 m.d.sync += [word.eq(0), row.eq(row + 1)]
             with m.Else():
                 m.d.sync += word.eq(word + 1)
-        with m.If(self.finished | self.abort):
+        rewind = self.finished | self.abort
+        with m.If(rewind | self.lost if self._config.stream_bits else rewind):
             m.d.sync += [row.eq(0), word.eq(0)]

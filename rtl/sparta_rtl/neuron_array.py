@@ -14,6 +14,7 @@ from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_
 from sparta_rtl.memory import ReadPort
 from sparta_rtl.rows import WindowRows
 from sparta_rtl.scanner import LineScanner
+from sparta_rtl.weight_stream import RingUse
 
 __all__ = ["NeuronArray"]
 
@@ -45,6 +46,9 @@ class NeuronArray(wiring.Component):
         One item a tile and position, of other layers with ``integer``.
     entries : Out(32)
         Active entries accumulated since ``start``, once a tile each.
+    ring, waiting, stalls : Out(RingUse(config)), Out(1), Out(32)
+        Of a core that streams weights only: the tiles lie one behind the other in ``weights``, and each is released at
+        its end; in this cycle a tile waits for its rows; cycles of that since ``start``.
 
     Latency and throughput without output stalls, in cycles from the tile's begin, which is ``start`` or the
     end of the tile before; the last tile's end is ``done``. ``sparta_sim.cycles.array`` evaluates it line by
@@ -63,7 +67,8 @@ class NeuronArray(wiring.Component):
         tile    9 cycles after its last step (with integer results 6 after its last plane, and out_groups - 1
                 more as bit planes)
 
-    So a position costs the largest of: active entries (at least 1 a group), lines, 2 x steps or planes.
+    With streamed weights, a first tile begins one cycle after ``start``, and each one when its rows have been there
+    for a cycle. So a position costs the largest of: active entries (at least 1 a group), lines, 2 x steps or planes.
     """
 
     start: Signal
@@ -76,9 +81,13 @@ class NeuronArray(wiring.Component):
     o_spikes: stream.Interface
     o_values: stream.Interface
     entries: Signal
+    ring: wiring.PureInterface
+    waiting: Signal
+    stalls: Signal
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
+        streamed = {"ring": Out(RingUse(config)), "waiting": Out(1), "stalls": Out(32)}
         super().__init__(
             {
                 "start": In(1),
@@ -91,6 +100,7 @@ class NeuronArray(wiring.Component):
                 "o_spikes": Out(stream.Signature(spike_item_layout(config))),
                 "o_values": Out(stream.Signature(value_item_layout(config))),
                 "entries": Out(32),
+                **(streamed if config.stream_bits else {}),
             }
         )
 
@@ -103,7 +113,9 @@ class NeuronArray(wiring.Component):
         m.submodules.accumulators = accumulators = Accumulators(config)
         m.submodules.fire = fire = FireStage(config)
 
-        begin, tile, block = self._tiles(m, fire.idle)
+        begin, tile, block = (
+            self._streamed_tiles(m, fire.idle) if config.stream_bits else self._tiles(m, fire.idle)
+        )
         header_read, header_row = self._header(m, fire, begin, block)
         m.d.comb += [
             rows.start.eq(begin),
@@ -160,6 +172,39 @@ class NeuronArray(wiring.Component):
                     m.d.comb += begin.eq(1)
                     m.d.sync += [tile.eq(tile + 1), block.eq(block + layer.weight_pitch)]
         return begin, tile, block
+
+    def _streamed_tiles(self, m: Module, idle: Signal) -> tuple[Signal, Signal, Signal]:
+        """The same where blocks follow one another in a ring, and a tile waits until all of its rows are there."""
+        layer = self.layer
+        begin, tile = Signal(), Signal.like(layer.tiles)
+        last_tile, enough, needed = Signal(), Signal(), Signal(len(layer.weight_pitch) + 1)
+        m.d.comb += [needed.eq(layer.weight_pitch), self.ring.released.eq(layer.weight_pitch)]
+        m.d.sync += [
+            last_tile.eq(tile + 1 == layer.tiles),
+            enough.eq(self.ring.filled >= needed),
+            self.stalls.eq(self.stalls + self.waiting),
+        ]
+        with m.FSM():
+            with m.State("IDLE"), m.If(self.start):
+                m.d.sync += [tile.eq(0), self.stalls.eq(0)]
+                m.next = "WAIT"
+            with m.State("WAIT"):
+                m.d.comb += [begin.eq(enough), self.waiting.eq(~enough)]
+                with m.If(enough):
+                    m.next = "TILE"
+            with m.State("TILE"):
+                m.d.comb += needed.eq(layer.weight_pitch << 1)
+                with m.If(idle):
+                    m.d.comb += self.ring.release.eq(1)
+                    m.d.sync += tile.eq(tile + 1)
+                    with m.If(last_tile):
+                        m.d.comb += self.done.eq(1)
+                        m.next = "IDLE"
+                    with m.Else():
+                        m.d.comb += [begin.eq(enough), self.waiting.eq(~enough)]
+                        with m.If(~enough):
+                            m.next = "WAIT"
+        return begin, tile, self.ring.oldest
 
     def _header(self, m: Module, fire: FireStage, begin: Signal, block: Signal) -> tuple[Signal, Signal]:
         """Reads the header rows, right after ``begin`` and long before the first weights."""

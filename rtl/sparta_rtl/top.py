@@ -18,11 +18,13 @@ class Top(wiring.Component):
     axil : In(AxiLite())
     spikes : In(stream.Signature(32))
     results : Out(stream.Signature(33))
+    m_axi : Out(AxiRead(stream_bits))
+        Only if weights are streamed.
     """
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        super().__init__(host_members())
+        super().__init__(host_members(config))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -30,4 +32,6 @@ class Top(wiring.Component):
         connect(m, flipped(self.axil), core.axil)
         connect(m, flipped(self.spikes), core.spikes)
         connect(m, core.results, flipped(self.results))
+        if self._config.stream_bits:
+            connect(m, core.m_axi, flipped(self.m_axi))
         return m

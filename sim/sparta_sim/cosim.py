@@ -14,6 +14,7 @@ from sparta_hw.tensor_layout import Memory, TensorLayout
 from sparta_hw.vectors import of_ranks
 from sparta_rtl.host import LoadTarget
 from sparta_sim.compare import Mismatch, first_mismatch
+from sparta_sim.cycles.stream import IDEAL_MEMORY, MemoryTiming
 from sparta_sim.simulation import DEFAULT_MAX_CYCLES, CoreSimulation, Inferences
 from sparta_sim.tensor_map import Produced, produced_tensors
 from sparta_sim.trace import Trace, Traced, trace_tensor
@@ -59,6 +60,8 @@ class ProgramSimulation(CoreSimulation):
         self.program = program
         for name, (rows, bits) in program.images().items():
             self.load(LoadTarget[name.upper()], _words(rows, bits))
+        if program.config.stream_bits:
+            self.stream(program.weights)
 
     def infer(
         self,
@@ -66,6 +69,7 @@ class ProgramSimulation(CoreSimulation):
         *,
         k: int | None = None,
         stalls: float = 0.0,
+        memory: MemoryTiming = IDEAL_MEMORY,
         record: bool = True,
         reset_state: bool = True,
         max_cycles: int = DEFAULT_MAX_CYCLES,
@@ -78,6 +82,7 @@ class ProgramSimulation(CoreSimulation):
             logits=self.program.classes,
             layers=len(self.program.descriptors) - 1,
             stalls=stalls,
+            memory=memory,
             record=record,
             reset_state=reset_state,
             max_cycles=max_cycles,
@@ -112,8 +117,8 @@ class CosimResult:
         As the hardware sent them.
     cycles : int array (samples,)
         Measured, register CYCLES.
-    layer_cycles, layer_entries : int array (samples, descriptors)
-        Measured, counter registers.
+    layer_cycles, layer_entries, layer_stalls : int array (samples, descriptors)
+        Measured, counter registers; stalls are the cycles of those in which a layer waited for streamed weights.
     nodes : tuple of str
         The ONNX node behind each descriptor.
     """
@@ -128,6 +133,7 @@ class CosimResult:
     cycles: NDArray[np.int64]
     layer_cycles: NDArray[np.int64]
     layer_entries: NDArray[np.int64]
+    layer_stalls: NDArray[np.int64]
     nodes: tuple[str, ...]
 
     def check(self) -> None:
@@ -152,6 +158,7 @@ def run_cosim(
     *,
     simulation: ProgramSimulation | None = None,
     stalls: float = 0.0,
+    memory: MemoryTiming = IDEAL_MEMORY,
     max_cycles: int = DEFAULT_MAX_CYCLES,
     progress: Callable[[], object] | None = None,
 ) -> CosimResult:
@@ -172,6 +179,8 @@ def run_cosim(
         To use instead of a new one, with ``program`` loaded.
     stalls : float
         Probability that a stream pauses in a cycle.
+    memory : MemoryTiming
+        Of streamed weights.
     max_cycles : int
         Limit of one inference.
     progress : callable, optional
@@ -202,6 +211,7 @@ def run_cosim(
                 inputs[start : start + BATCH],
                 k=k,
                 stalls=stalls,
+                memory=memory,
                 reset_state=start == 0,
                 max_cycles=max_cycles,
                 progress=progress,
@@ -237,6 +247,7 @@ def run_cosim(
         cycles=all_of("cycles"),
         layer_cycles=all_of("layer_cycles"),
         layer_entries=all_of("layer_entries"),
+        layer_stalls=all_of("layer_stalls"),
         nodes=program.nodes[:-1],
     )
 

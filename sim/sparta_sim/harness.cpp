@@ -27,6 +27,8 @@ using Wave = VerilatedVcdC;
 #define PORT2(a, b) a##___05F##b
 #define PORT3(a, b, c) a##___05F##b##___05F##c
 
+#include "weight_memory.h"
+
 namespace {
 
 enum Register : uint32_t {
@@ -41,13 +43,22 @@ enum Register : uint32_t {
     COUNTER_CYCLES = 0x28,
     COUNTER_ENTRIES = 0x2C,
     STATE = 0x30,
+    STREAM_BASE = 0x34,
+    STREAM_ROWS = 0x38,
+    STREAM_STALLS = 0x3C,
+    COUNTER_STALLS = 0x40,
 };
 
 constexpr uint32_t START = 1, ABORT = 2, RESET_STATE = 4;  // bits of CONTROL
+constexpr uint32_t BUSY = 1;                               // bit of STATUS
 
 enum Event : uint32_t { SPIKES = 1, VALUES = 2, SCORE = 3, SELECT = 4, ATTENTION = 5, RECORD = 6 };
 
 constexpr size_t RECORD_WORDS = 3;
+
+constexpr size_t COUNTERS = 3;  // of a descriptor: cycles, entries, stalls
+
+constexpr uint32_t POLL_CYCLES = 256;  // between looks at a core whose weights do not come
 
 constexpr uint64_t REGISTER_TIMEOUT = 10000;
 
@@ -78,6 +89,8 @@ struct Core {
     bool record = false;
     uint32_t cycle = 0;
     uint32_t read_data = 0, response = 0;
+    WeightMemory<Vsparta_core> memory;
+    uint32_t stream_base = 0, stream_rows = 0;
 
     Core() : top(std::make_unique<Vsparta_core>(&context, "sparta_core")) {}
 
@@ -150,6 +163,7 @@ struct Core {
             top->PORT2(spikes, payload) = *input;
         }
         top->PORT2(results, ready) = !stalls(stall_output);
+        memory.drive(*top, [&](uint32_t of_256) { return stalls(of_256); });
         top->clk = 0;
         top->eval();
         dump();
@@ -164,6 +178,7 @@ struct Core {
         const bool r = top->PORT2(axil, rvalid) && top->PORT2(axil, rready);
         if (b) response = top->PORT2(axil, bresp);
         if (r) response = top->PORT2(axil, rresp), read_data = top->PORT2(axil, rdata);
+        if (!top->rst) memory.sample(*top);
         top->clk = 1;
         top->eval();
         dump();
@@ -175,6 +190,7 @@ struct Core {
         if (b) top->PORT2(axil, bready) = 0;
         if (ar) top->PORT2(axil, arvalid) = 0;
         if (r) top->PORT2(axil, rready) = 0;
+        memory.advance(*top);
     }
 
     template <class Done>
@@ -217,18 +233,24 @@ struct Core {
         top->PORT2(axil, awvalid) = top->PORT2(axil, wvalid) = top->PORT2(axil, bready) = 0;
         top->PORT2(axil, arvalid) = top->PORT2(axil, rready) = 0;
         top->PORT2(spikes, valid) = 0;
+        memory.reset(*top);
         top->rst = 1;
         for (int i = 0; i < cycles; i++) step();
         top->rst = 0;
+    }
+
+    // Say where the image of weights is; a core whose weights are on chip has no such registers.
+    bool begin_stream() {
+        return !stream_rows || (write(STREAM_BASE, stream_base) && write(STREAM_ROWS, stream_rows));
     }
 
     bool idle(uint32_t* status, uint64_t limit) {
         const uint32_t start = cycle;
         do {
             if (!read(STATUS, status)) return false;
-        } while (*status & 1 && cycle - start < limit);
-        if (*status & 1) error = "the core was still busy after its last result";
-        return !(*status & 1);
+        } while (*status & BUSY && cycle - start < limit);
+        if (*status & BUSY) error = "the core was still busy after its last result";
+        return !(*status & BUSY);
     }
 };
 
@@ -239,14 +261,15 @@ extern "C" {
 struct Run {
     uint64_t samples, words, logits, layers;  // words of one sample's spikes, results of one inference
     uint64_t max_cycles;
-    uint32_t k, stall_input, stall_output;
+    uint32_t k, stall_input, stall_output, stall_memory, latency;  // stalls of 256 cycles; cycles
     uint32_t record, reset_state;
     const uint32_t* spikes;   // [samples][words]
     int32_t* results;         // [samples][logits]
     uint32_t* status;         // [samples] STATUS after the inference
     uint32_t* cycles;         // [samples] CYCLES
     int32_t* state;           // [samples] STATE after the inference
-    uint32_t* counters;       // [samples][layers][2] COUNTER_CYCLES, COUNTER_ENTRIES
+    uint32_t* stalls;         // [samples] STREAM_STALLS
+    uint32_t* counters;       // [samples][layers][3] COUNTER_CYCLES, COUNTER_ENTRIES, COUNTER_STALLS
     uint64_t* event_index;    // [samples + 1] first event of each sample
     int (*progress)(void);    // after each sample; other than 0 stops
 };
@@ -306,6 +329,17 @@ int sparta_load(Core* core, uint32_t target, const uint32_t* words, uint64_t cou
     return 0;
 }
 
+// Put an image of weights into external memory, and let the core stream it.
+int sparta_stream(Core* core, const uint8_t* bytes, uint64_t size, uint32_t address, uint32_t rows) {
+    core->memory.place(bytes, size, address);
+    core->stream_base = address;
+    core->stream_rows = rows;
+    return core->begin_stream() ? 0 : -1;
+}
+
+// From now on the memory answers with an error where the image has this byte.
+void sparta_spoil(Core* core, uint64_t offset) { core->memory.spoil(offset); }
+
 // Stream one sample and start as sparta_run does, but after `cycles` cycles of that reset the core, or abort.
 int sparta_interrupt(Core* core, const uint32_t* spikes, uint64_t words, uint32_t k, uint64_t cycles, int reset) {
     core->input = spikes;
@@ -319,6 +353,7 @@ int sparta_interrupt(Core* core, const uint32_t* spikes, uint64_t words, uint32_
     core->input_words = 0;
     if (reset) {
         core->reset(1);
+        if (!core->begin_stream()) return -1;
     } else if (!core->write(CONTROL, ABORT)) {
         return -1;
     }
@@ -331,6 +366,7 @@ int64_t sparta_run(Core* core, const Run* run) {
     core->events.clear();
     core->stall_input = run->stall_input;
     core->stall_output = run->stall_output;
+    core->memory.set_timing(run->latency, run->stall_memory);
     run->event_index[0] = 0;
     if (run->reset_state && !core->write(CONTROL, RESET_STATE)) return -1;
     for (uint64_t sample = 0; sample < run->samples; sample++) {
@@ -345,13 +381,25 @@ int64_t sparta_run(Core* core, const Run* run) {
         const auto streamed = [&] { return !core->input_words; };
         if (!core->wait(streamed, run->max_cycles, "the input stream")) return fail();
         if (!core->write(K, run->k)) return fail();
+        // Without stalls, cycles do not depend on how quick the host is: weights have come as far as they can.
+        const auto prefetched = [&] { return run->stall_memory || core->memory.quiet(); };
+        if (!core->wait(prefetched, run->max_cycles, "the weight stream")) return fail();
         core->record = run->record;
         core->cycle = 0;
         if (!core->write(CONTROL, START)) return fail();
-        const auto complete = [&] { return core->last_result; };
+        uint32_t* status = run->status + sample;
+        const auto complete = [&] {
+            if (core->last_result) return true;
+            if (!core->memory.failed || core->cycle % POLL_CYCLES) return false;
+            return core->read(STATUS, status) && !(*status & BUSY);
+        };
         const bool ended = core->wait(complete, run->max_cycles, "the inference");
-        if (!ended || !core->idle(run->status + sample, run->max_cycles)) return fail();
+        if (!ended || !core->idle(status, run->max_cycles)) return fail();
         core->record = false;
+        core->error = core->memory.violation;
+        if (core->error.empty() && !core->last_result)
+            core->error = "the inference ended without results: the memory of the weights answered with an error";
+        if (!core->error.empty()) return fail();
         if (core->results.size() != run->logits) {
             core->error = "the core sent " + std::to_string(core->results.size()) + " results, the program has " +
                           std::to_string(run->logits);
@@ -360,10 +408,11 @@ int64_t sparta_run(Core* core, const Run* run) {
         std::memcpy(run->results + sample * run->logits, core->results.data(), run->logits * sizeof(int32_t));
         if (!core->read(CYCLES, run->cycles + sample)) return fail();
         if (!core->read(STATE, reinterpret_cast<uint32_t*>(run->state + sample))) return fail();
+        if (!core->read(STREAM_STALLS, run->stalls + sample)) return fail();
         for (uint64_t layer = 0; layer < run->layers; layer++) {
-            uint32_t* counter = run->counters + (sample * run->layers + layer) * 2;
+            uint32_t* counter = run->counters + (sample * run->layers + layer) * COUNTERS;
             if (!core->write(COUNTER_LAYER, layer) || !core->read(COUNTER_CYCLES, counter) ||
-                !core->read(COUNTER_ENTRIES, counter + 1))
+                !core->read(COUNTER_ENTRIES, counter + 1) || !core->read(COUNTER_STALLS, counter + 2))
                 return fail();
         }
         run->event_index[sample + 1] = core->events.size() / Core::event_words();

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.errors import ConfigError, SpartaError
 from sparta_rtl.host import CORE_ID, LoadTarget, Register
+from sparta_sim.cycles.stream import IDEAL_MEMORY, MemoryTiming
 from sparta_sim.verilator import build_library, wave_format
 
 __all__ = ["CoreSimulation", "Inferences"]
@@ -31,12 +32,16 @@ class _Run(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_uint64) for name in ("samples", "words", "logits", "layers", "max_cycles")),
-        *((name, ctypes.c_uint32) for name in ("k", "stall_input", "stall_output", "record", "reset_state")),
+        *(
+            (name, ctypes.c_uint32)
+            for name in ("k", "stall_input", "stall_output", "stall_memory", "latency")
+        ),
+        *((name, ctypes.c_uint32) for name in ("record", "reset_state")),
         ("spikes", _Pointer32),
         ("results", ctypes.POINTER(ctypes.c_int32)),
         *((name, _Pointer32) for name in ("status", "cycles")),
         ("state", ctypes.POINTER(ctypes.c_int32)),
-        ("counters", _Pointer32),
+        *((name, _Pointer32) for name in ("stalls", "counters")),
         ("event_index", ctypes.POINTER(ctypes.c_uint64)),
         ("progress", _Progress),
     )
@@ -55,8 +60,10 @@ class Inferences:
         Register CYCLES: clock cycles from start to the end of the last descriptor, measured.
     states : int32 array (samples,)
         Register STATE after each inference.
-    layer_cycles, layer_entries : uint32 array (samples, descriptors)
-        Registers COUNTER_CYCLES and COUNTER_ENTRIES of each descriptor, measured.
+    stalls : uint32 array (samples,)
+        Register STREAM_STALLS: cycles of those in which the core waited for weights; 0 if they are on chip.
+    layer_cycles, layer_entries, layer_stalls : uint32 array (samples, descriptors)
+        Registers COUNTER_CYCLES, COUNTER_ENTRIES and COUNTER_STALLS of each descriptor, measured.
     events : uint32 array (events, words of one event)
         Trace records: kind, descriptor, cycle, a, b, mask words, data words. Empty unless recorded.
     event_index : uint64 array (samples + 1,)
@@ -69,8 +76,10 @@ class Inferences:
     clamped: NDArray[np.bool_]
     cycles: Words
     states: NDArray[np.int32]
+    stalls: Words
     layer_cycles: Words
     layer_entries: Words
+    layer_stalls: Words
     events: Words
     event_index: NDArray[np.uint64]
     mask_words: int
@@ -164,6 +173,24 @@ class CoreSimulation:
         words = np.ascontiguousarray(words, dtype=np.uint32)
         self._check(self._library.sparta_load(self._core, target, _pointer(words), words.size))
 
+    def stream(self, weights: NDArray[np.uint8], address: int = 0) -> None:
+        """Put rows of weights (rows, P) into external memory, and make the core stream them.
+
+        Parameters
+        ----------
+        weights : uint8 array (rows, P)
+            In the order in which the core uses them.
+        address : int
+            Where; a multiple of 4 KiB.
+        """
+        image = np.ascontiguousarray(weights, dtype=np.uint8)
+        bytes_ = _pointer(image, ctypes.c_uint8)
+        self._check(self._library.sparta_stream(self._core, bytes_, image.size, address, len(image)))
+
+    def spoil(self, offset: int) -> None:
+        """From now on external memory answers with an error where the streamed image has this byte."""
+        self._library.sparta_spoil(self._core, offset)
+
     def interrupt(self, spikes: Words, *, k: int, cycles: int, reset: bool) -> None:
         """Begin an inference and end it early: the core is idle again, its memories as they were.
 
@@ -191,6 +218,7 @@ class CoreSimulation:
         logits: int,
         layers: int,
         stalls: float = 0.0,
+        memory: MemoryTiming = IDEAL_MEMORY,
         record: bool = True,
         reset_state: bool = True,
         max_cycles: int = DEFAULT_MAX_CYCLES,
@@ -208,6 +236,8 @@ class CoreSimulation:
             Results of one inference; descriptors whose counters are read.
         stalls : float
             Probability, 0 to 0.99, that a stream pauses in a cycle, on both streams.
+        memory : MemoryTiming
+            Of streamed weights. Without its stalls each inference begins when weights have come as far as they can.
         record : bool
             Keep the trace events.
         reset_state : bool
@@ -220,7 +250,8 @@ class CoreSimulation:
         Raises
         ------
         SpartaError
-            The core does not finish in time, or sends another number of results.
+            The core does not finish in time, sends another number of results, ends because its external memory
+            answered with an error, or breaks the AXI4 protocol.
         """
         if not 0 <= stalls <= 0.99:
             raise SpartaError(f"the stall probability must be 0 to 0.99, not {stalls}")
@@ -229,7 +260,7 @@ class CoreSimulation:
         results = np.zeros((samples, logits), np.int32)
         status, cycles = np.zeros(samples, np.uint32), np.zeros(samples, np.uint32)
         states = np.zeros(samples, np.int32)
-        counters = np.zeros((samples, layers, 2), np.uint32)
+        waits, counters = np.zeros(samples, np.uint32), np.zeros((samples, layers, 3), np.uint32)
         index = np.zeros(samples + 1, np.uint64)
         raised: list[BaseException] = []
 
@@ -243,9 +274,10 @@ class CoreSimulation:
 
         stall = round(stalls * 256)
         request = _Run(
-            samples, spikes[0].size if samples else 0, logits, layers, max_cycles, k, stall, stall, record,
-            reset_state, _pointer(spikes), _pointer(results, ctypes.c_int32), _pointer(status),
-            _pointer(cycles), _pointer(states, ctypes.c_int32), _pointer(counters),
+            samples, spikes[0].size if samples else 0, logits, layers, max_cycles, k, stall, stall,
+            round(memory.stalls * 256), memory.latency, record, reset_state, _pointer(spikes),
+            _pointer(results, ctypes.c_int32), _pointer(status), _pointer(cycles),
+            _pointer(states, ctypes.c_int32), _pointer(waits), _pointer(counters),
             _pointer(index, ctypes.c_uint64), _Progress(after_sample),
         )  # fmt: skip
         done = self._library.sparta_run(self._core, ctypes.byref(request))
@@ -253,7 +285,7 @@ class CoreSimulation:
             raise raised[0]
         self._check(done)
         return Inferences(
-            results, (status & 2) != 0, cycles, states, counters[..., 0], counters[..., 1],
+            results, (status & 2) != 0, cycles, states, waits, counters[..., 0], counters[..., 1], counters[..., 2],
             self._events(int(index[-1])), index, self._mask_words,
         )  # fmt: skip
 
@@ -307,6 +339,11 @@ def _load_library(path: Path) -> ctypes.CDLL:
         "sparta_read": (status, [handle, ctypes.c_uint32, _Pointer32]),
         "sparta_write": (status, [handle, ctypes.c_uint32, ctypes.c_uint32]),
         "sparta_load": (status, [handle, ctypes.c_uint32, _Pointer32, ctypes.c_uint64]),
+        "sparta_stream": (
+            status,
+            [handle, ctypes.POINTER(ctypes.c_uint8), ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32],
+        ),
+        "sparta_spoil": (None, [handle, ctypes.c_uint64]),
         "sparta_interrupt": (
             status,
             [handle, _Pointer32, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint64, status],

@@ -15,6 +15,7 @@ __all__ = ["FLAGS", "build_library", "library_key", "make_flags", "verilator_bin
 
 TOP = "sparta_core"
 HARNESS = Path(__file__).with_name("harness.cpp")
+HARNESS_PARTS = (HARNESS, Path(__file__).with_name("weight_memory.h"))
 
 FLAGS = (
     "-O3",
@@ -114,7 +115,7 @@ def build_library(verilog: str, wave: str | None = None, *, coverage: bool = Fal
         raise SpartaError(f"waves are written as fst or vcd, not {wave!r}")
     options = [*((f"--trace-{wave}",) if wave else ()), *(COVERAGE_FLAGS if coverage else ())]
     tools = verilator_bin()
-    key = library_key(verilog, HARNESS.read_text(), options)
+    key = library_key(verilog, "".join(part.read_text() for part in HARNESS_PARTS), options)
 
     def build(folder: Path) -> Path:
         print(

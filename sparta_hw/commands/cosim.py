@@ -7,7 +7,7 @@ with sample, layer, index, step, expected and actual value when anything differs
 import argparse
 from pathlib import Path
 
-from sparta_hw.commands.options import add_output, add_samples, make_output
+from sparta_hw.commands.options import add_memory, add_output, add_samples, make_output
 
 NAME = "cosim"
 HELP = "bit-exact co-simulation in Verilator"
@@ -28,6 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stalls", type=float, default=0.0, help="probability that a stream pauses (default: 0)"
     )
+    add_memory(parser)
+    parser.add_argument(
+        "--memory-stalls",
+        type=float,
+        default=0.0,
+        metavar="RATE",
+        help="probability that the external memory pauses (default: 0)",
+    )
     parser.add_argument("--wave", type=Path, metavar="FILE", help="write a waveform, .fst or .vcd")
     add_output(parser)
 
@@ -39,9 +47,11 @@ def run(options: argparse.Namespace) -> None:
     from sparta_hw.onnx_import import import_model
     from sparta_hw.program import Program
     from sparta_sim.cosim import ProgramSimulation
+    from sparta_sim.cycles.stream import MemoryTiming
     from sparta_sim.measure import measure_cosim
     from sparta_sim.report import write_section
 
+    memory = MemoryTiming(latency=options.memory_latency, stalls=options.memory_stalls)
     program = Program.load(options.program)
     if options.core:
         program.check_core(load_config(options.core))
@@ -52,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     verilog = read_text(options.verilog, "the core's Verilog") if options.verilog else None
     folder = make_output(options.output)
     with ProgramSimulation(program, verilog=verilog, wave=options.wave, seed=options.seed) as simulation:
-        section = measure_cosim(simulation, graph, runs, stalls=options.stalls)
+        section = measure_cosim(simulation, graph, runs, stalls=options.stalls, memory=memory)
     write_section(folder, "cosim", section)
     print(
         f"co-simulation: {section['samples']} samples on {len(section['runs'])} values of K, every layer bit-exact;"

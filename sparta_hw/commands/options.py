@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sparta_hw.errors import InputFileError
 
-__all__ = ["add_output", "add_samples", "make_output", "one_thread", "positive"]
+__all__ = ["add_memory", "add_output", "add_samples", "make_output", "one_thread", "positive"]
 
 
 def positive(text: str) -> int:
@@ -38,6 +38,17 @@ def add_samples(parser: argparse.ArgumentParser) -> None:
         type=int,
         action="append",
         help="tokens that attend, with --random, or 0 for each sample's own; repeatable",
+    )
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """How an external memory of weights answers."""
+    parser.add_argument(
+        "--memory-latency",
+        type=positive,
+        default=30,
+        metavar="CYCLES",
+        help="of the external memory, for cores that stream weights (default: 30)",
     )
 
 

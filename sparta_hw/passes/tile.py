@@ -51,7 +51,7 @@ class TileLayers:
     Raises
     ------
     CapacityError
-        From :meth:`run`: the weight memory is too small.
+        From :meth:`run`: the weight memory is too small, for all weights or for two tiles of streamed ones.
     """
 
     def run(self, plan: Plan) -> Plan:
@@ -77,7 +77,9 @@ class TileLayers:
                 weight_pitch=config.header_rows + kernel[0] * run,
             )
             base += tiling.tiles * tiling.weight_pitch
-        if base > config.weight_rows:
+        if config.stream_bits:
+            _check_ring(graph, config, tilings)
+        elif base > config.weight_rows:
             largest = max(tilings, key=lambda node: tilings[node].tiles * tilings[node].weight_pitch)
             size = tilings[largest].tiles * tilings[largest].weight_pitch
             raise CapacityError(
@@ -86,6 +88,25 @@ class TileLayers:
                 f"use a core with weight_rows of at least {base}, or more lanes"
             )
         return replace(plan, tilings=tilings)
+
+
+def _check_ring(graph: Graph, config: CoreConfig, tilings: dict[str, Tiling]) -> None:
+    """Streamed weights: a tile, the one after it, and one burst that may reach beyond it must fit the memory.
+
+    Tiles follow one another in the order of the layers, and the first one of the next inference follows the last.
+    """
+    order = [
+        (node, tiling.weight_pitch) for node, tiling in tilings.items() for _ in range(min(tiling.tiles, 2))
+    ]
+    pairs = zip(order, order[1:] + order[:1], strict=True)
+    (first, rows), (second, more) = max(pairs, key=lambda pair: pair[0][1] + pair[1][1])
+    needed = rows + more + config.burst_rows
+    if needed > config.weight_rows:
+        raise CapacityError(
+            f"{graph.name}: a tile of {first} has {rows} weight rows, the next one, of {second}, {more}; with a burst "
+            f"of {config.burst_rows} these are {needed}, weight_rows of core {config.name!r} is {config.weight_rows}; "
+            f"use a core with weight_rows of at least {1 << (needed - 1).bit_length()}"
+        )
 
 
 def _window(op: Projection) -> tuple[Value, tuple[int, ...]]:

@@ -144,10 +144,12 @@ def _header(rng: random.Random, config: CoreConfig) -> list[int]:
 class Bench:
     """A neuron array with memories around it; runs any number of layers, one after the other."""
 
-    def __init__(self, config: CoreConfig) -> None:
-        self.config, self.dut, self.top = config, NeuronArray(config), Module()
+    memories = ("spikes", "weights")
+
+    def __init__(self, config: CoreConfig, array: type[NeuronArray] = NeuronArray) -> None:
+        self.config, self.dut, self.top = config, array(config), Module()
         self.top.submodules.dut = self.dut
-        self.cells = {name: self._memory(name) for name in ("spikes", "weights")}
+        self.cells = {name: self._memory(name) for name in self.memories}
 
     def _memory(self, name: str) -> memory.Memory:
         port = getattr(self.dut, name)
@@ -162,6 +164,7 @@ class Bench:
         dut, rng, runs = self.dut, random.Random(seed), []
 
         async def process(ctx) -> None:
+            await self.begin(ctx)
             for case in cases:
                 for name, cells in self.cells.items():
                     for row, value in enumerate(getattr(case.memories, name)):
@@ -171,11 +174,19 @@ class Bench:
                 ctx.set(dut.state, case.memories.state)
                 runs.append(await self._layer(ctx, rng, stall))
 
-        sim = Simulator(self.top)
-        sim.add_clock(1e-6)
+        sim = self.simulator()
         sim.add_testbench(process)
         sim.run()
         return runs
+
+    def simulator(self) -> Simulator:
+        """The clocked array."""
+        sim = Simulator(self.top)
+        sim.add_clock(1e-6)
+        return sim
+
+    async def begin(self, ctx) -> None:
+        """Before the first layer."""
 
     async def _layer(self, ctx, rng: random.Random, stall: float) -> Run:
         dut, run = self.dut, Run()

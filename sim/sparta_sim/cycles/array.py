@@ -12,7 +12,10 @@ from sparta_hw.descriptor import Destination
 from sparta_rtl.fire import PLANE_LEAD, STEP_CYCLES, STEP_LEAD
 from sparta_rtl.scanner import QUEUE_LINES
 
-__all__ = ["layer_cycles"]
+__all__ = ["STREAMED_BEGIN", "layer_cycles"]
+
+STREAMED_BEGIN = 1
+"""From ``start`` to the first tile's begin, where weights are streamed."""
 
 _FIRST_ROW = 6
 """From the tile's begin to its first row: columns, multiply, row, product, line address, row register."""
@@ -40,7 +43,7 @@ def layer_cycles(
     words: NDArray[np.integer],
     topk: int = 0,
 ) -> tuple[int, int]:
-    """Clock cycles of the neuron array when nothing stalls its outputs, and its active entries.
+    """Clock cycles of the neuron array when nothing stalls its outputs and weights are there, and its active entries.
 
     Parameters
     ----------
@@ -82,7 +85,8 @@ def layer_cycles(
     cycles = tile.fire_end + (_VALUES if values else _SPIKES)
     if fields["destination"] == Destination.TOKENS:
         cycles += fields["out_groups"] - 1
-    return fields["tiles"] * cycles, fields["tiles"] * tile.entries
+    begin = STREAMED_BEGIN if config.stream_bits else 0
+    return begin + fields["tiles"] * cycles, fields["tiles"] * tile.entries
 
 
 def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:

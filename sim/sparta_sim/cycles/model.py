@@ -16,6 +16,7 @@ from sparta_rtl.sequencer import FETCH_CYCLES
 from sparta_sim.cycles.array import layer_cycles
 from sparta_sim.cycles.attention import attend_cycles
 from sparta_sim.cycles.selection import rank_cycles, score_cycles
+from sparta_sim.cycles.stream import WeightStream
 from sparta_sim.cycles.tokens import gate_cycles, gather_cycles, pool_cycles
 from sparta_sim.tensor_map import layer_inputs
 
@@ -30,12 +31,15 @@ class Prediction:
     ----------
     layer_cycles, layer_entries : tuple of int
         Cycles from start to done, and active entries, of each descriptor but END.
+    layer_stalls : tuple of int
+        Cycles of ``layer_cycles`` in which tiles wait for streamed weights.
     waits : int
         Cycles in which the next descriptor is there, but cues are still on their way to memory.
     """
 
     layer_cycles: tuple[int, ...]
     layer_entries: tuple[int, ...]
+    layer_stalls: tuple[int, ...]
     waits: int
 
     @property
@@ -66,7 +70,9 @@ def layer_words(
     return np.concatenate(parts)
 
 
-def predict(program: Program, tensors: Mapping[str, NDArray], k: int, request: int) -> Prediction:
+def predict(
+    program: Program, tensors: Mapping[str, NDArray], k: int, request: int, latency: int | None = None
+) -> Prediction:
     """Cycles of each descriptor for one sample.
 
     Parameters
@@ -79,21 +85,29 @@ def predict(program: Program, tensors: Mapping[str, NDArray], k: int, request: i
         Tokens that attend.
     request : int
         K that the host asks for; 0: the sample's own.
+    latency : int, optional
+        Of the external memory that weights stream from, see :class:`~sparta_sim.cycles.stream.MemoryTiming`; without
+        it they are always there.
     """
     config = program.config
     inputs = layer_inputs(program)
     cycles: list[int] = []
     entries: list[int] = []
+    stalls: list[int] = []
     waits = 0
+    stream = None
+    if config.stream_bits and latency is not None:
+        stream = WeightStream(config, len(program.weights), latency)
     for at, word in enumerate(program.descriptors):
         fields = decode(word)
-        active = 0
+        active = stalled = 0
         match fields["op"]:
             case Op.LAYER:
                 words = layer_words(inputs[at], tensors, config)
                 count, active = layer_cycles(config, fields, words, k)
-                if fields["destination"] == Destination.LOGITS:
-                    count += _result_wait(config, fields, count)
+                gap = config.lanes + 1 if fields["destination"] == Destination.LOGITS else 0
+                start = sum(cycles) + (at + 1) * FETCH_CYCLES + waits
+                count, stalled = _tiles(config, fields, count, gap, stream, start)
                 if fields["cues"]:
                     waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES, 0)
             case Op.SCORE:
@@ -114,10 +128,33 @@ def predict(program: Program, tensors: Mapping[str, NDArray], k: int, request: i
                 break
         cycles.append(count)
         entries.append(active)
-    return Prediction(tuple(cycles), tuple(entries), waits)
+        stalls.append(stalled)
+    return Prediction(tuple(cycles), tuple(entries), tuple(stalls), waits)
 
 
-def _result_wait(config: CoreConfig, fields: Mapping[str, int], cycles: int) -> int:
-    """Cycles in which a tile's P logits wait for those of the tile before, which leave one a cycle."""
-    tile = cycles // fields["tiles"]
-    return (fields["tiles"] - 1) * max(config.lanes + 1 - tile, 0)
+def _tiles(
+    config: CoreConfig,
+    fields: Mapping[str, int],
+    cycles: int,
+    gap: int,
+    stream: WeightStream | None,
+    start: int,
+) -> tuple[int, int]:
+    """Cycles of a layer that begins in cycle ``start``, and those of them in which its tiles wait for their weights.
+
+    A tile ends at least ``gap`` cycles after the one before: its P logits wait for those, which leave one a cycle.
+    """
+    tiles, pitch = fields["tiles"], fields["weight_pitch"]
+    alone = cycles // tiles  # without the cycle before a streamed layer's first tile
+    end = start + cycles - tiles * alone
+    stalled, earliest = 0, 0
+    for _ in range(tiles):
+        if stream:
+            begin = max(end, stream.rows_there(pitch) + 1)
+            stalled += begin - end
+            end = begin
+        end = max(end + alone, earliest)
+        earliest = end + gap
+        if stream:
+            stream.release(pitch, end)
+    return end - start, stalled
