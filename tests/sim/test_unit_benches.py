@@ -1,6 +1,7 @@
 """Every unit in its cocotb bench on Verilator, and benches that notice when a unit is wrong."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,11 +13,30 @@ from sparta_sim.benches.units import UNITS
 pytestmark = pytest.mark.slow
 
 TINY = NAMED_CONFIGS["tiny"]
+STREAM = replace(TINY, stream_bits=32, weight_rows=64)
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_unit_agrees_with_its_reference(unit: str) -> None:
-    run_bench(unit, TINY, stalls=(0.0, 0.5))
+    run_bench(unit, STREAM if unit == "weight_stream" else TINY, stalls=(0.0, 0.5))
+
+
+@pytest.mark.parametrize(("lanes", "bits"), [(16, 64), (64, 128), (64, 512)])
+def test_weights_stream_through_ports_of_other_widths(lanes: int, bits: int) -> None:
+    core = replace(TINY, lanes=lanes, line=lanes, stream_bits=bits, weight_rows=128)
+    run_bench("weight_stream", core, stalls=(0.5, 0.8))
+
+
+def test_rows_that_count_before_they_came_fail_their_bench() -> None:
+    """A row counts with its first beat: an underrun that nobody waits for."""
+
+    def too_early(text: str) -> str:
+        assert text.count("ring__filled + row;") == 1
+        return text.replace("ring__filled + row;", "ring__filled + (axi__rvalid & ~row);")
+
+    core = replace(TINY, lanes=16, line=16, stream_bits=64, weight_rows=64)
+    with pytest.raises(MismatchError, match=r"(?s)bench of weight_stream: \d of 3 tests failed:.*of the stream"):
+        run_bench("weight_stream", core, stalls=(0.8,), alter=too_early)
 
 
 def test_a_unit_that_is_wrong_fails_its_bench() -> None:

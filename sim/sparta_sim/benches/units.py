@@ -19,6 +19,7 @@ from sparta_rtl.results import ResultPort
 from sparta_rtl.score import ScoreUnit
 from sparta_rtl.sequencer import Sequencer
 from sparta_rtl.topk import TopKParams
+from sparta_rtl.weight_stream import StreamedWeights
 
 __all__ = ["UNITS", "sorter_params", "unit_ports", "unit_verilog"]
 
@@ -40,6 +41,7 @@ UNITS: Mapping[str, Callable[[CoreConfig], wiring.Component]] = {
     "results": ResultPort,
     "score": ScoreUnit,
     "sequencer": Sequencer,
+    "weight_stream": StreamedWeights,
     "topk": lambda config: sorter_params(config).create(),
 }
 """Unit by name; ``bench_<name>.py`` is its bench."""
