@@ -35,7 +35,9 @@ def test_rows_that_count_before_they_came_fail_their_bench() -> None:
         return text.replace("ring__filled + row;", "ring__filled + (axi__rvalid & ~row);")
 
     core = replace(TINY, lanes=16, line=16, stream_bits=64, weight_rows=64)
-    with pytest.raises(MismatchError, match=r"(?s)bench of weight_stream: \d of 3 tests failed:.*of the stream"):
+    with pytest.raises(
+        MismatchError, match=r"(?s)bench of weight_stream: \d of 3 tests failed:.*of the stream"
+    ):
         run_bench("weight_stream", core, stalls=(0.8,), alter=too_early)
 
 
