@@ -61,19 +61,18 @@ class Accumulators(wiring.Component):
         m = Module()
         config = self._config
         fetched, entry = Signal(entry_layout(config)), Signal(entry_layout(config))
-        fetched_valid, valid = Signal(), Signal()
+        fetched_valid, valid, end = Signal(), Signal(), Signal()
         row = Signal(data.ArrayLayout(signed(config.weight_bits), config.lanes))
         m.d.sync += [
             fetched_valid.eq(self.valid),
             fetched.eq(self.entry),
             valid.eq(fetched_valid),
             entry.eq(fetched),
+            end.eq(fetched_valid & fetched.end),
         ]
         with m.If(fetched.read):
             m.d.sync += row.eq(self.weights)
 
-        end = Signal()
-        m.d.comb += end.eq(valid & entry.end)
         for lane in range(config.lanes):
             for step in range(config.steps):
                 total = Signal(signed(config.acc_bits), name=f"acc_{lane}_{step}")

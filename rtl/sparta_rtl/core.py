@@ -146,7 +146,7 @@ class Core(wiring.Component):
         m.d.comb += [
             stalls.write.en.eq(counter.en),
             stalls.write.addr.eq(counter.addr),
-            stalls.write.data.eq(Mux(self.sequencer.dones[UNIT_OPS.index(Op.LAYER)], array.stalls, 0)),
+            stalls.write.data.eq(Mux(self.sequencer.descriptor[:8] == Op.LAYER, array.stalls, 0)),
         ]
 
     def _counters(self, m: Module) -> None:
@@ -161,7 +161,7 @@ class Core(wiring.Component):
         m.d.comb += [
             entries.write.en.eq(counter.en),
             entries.write.addr.eq(counter.addr),
-            entries.write.data.eq(Mux(self.sequencer.dones[UNIT_OPS.index(Op.LAYER)], self.array.entries, 0)),
+            entries.write.data.eq(Mux(self.sequencer.descriptor[:8] == Op.LAYER, self.array.entries, 0)),
         ]
 
     def _control(self, m: Module) -> None:
@@ -177,10 +177,13 @@ class Core(wiring.Component):
             Op.FEEDBACK: self.feedback,
         }
         for n, op in enumerate(UNIT_OPS):
+            descriptor = Signal(descriptor_layout(op), name=f"descriptor_{op.name.lower()}", reset_less=True)
+            with m.If(sequencer.loads[n]):
+                m.d.sync += descriptor.eq(sequencer.descriptor)
             m.d.comb += [
                 units[op].start.eq(sequencer.starts[n]),
                 sequencer.dones[n].eq(self._attended(m) if op is Op.ATTEND else units[op].done),
-                Signal.cast(units[op].layer).eq(sequencer.descriptor),
+                Signal.cast(units[op].layer).eq(descriptor.as_value()),
             ]
         background = (self.cues, self.pool, self.result_port)
         m.d.comb += [
@@ -228,10 +231,9 @@ class Core(wiring.Component):
     def _array_results(self, m: Module) -> None:
         """Spikes to memory and cue unit; integers to Q, K, V or the result port."""
         config, array, attention = self._config, self.array, self.attention
-        self.layer = layer = Signal(descriptor_layout(Op.LAYER))
+        self.layer = layer = array.layer
         items, cues = array.o_spikes, self.cues
         m.d.comb += [
-            layer.eq(self.sequencer.descriptor),
             cues.i.payload.eq(items.payload),
             cues.i.valid.eq(items.valid & layer.cues),
             cues.steps.eq(layer.out_steps),
@@ -280,7 +282,7 @@ class Core(wiring.Component):
             sums.i.valid.eq(o.valid & ~attend.to_tokens),
             sums.i.payload.feature.eq(o.payload.feature),
             sums.i.payload.value.eq(o.payload.value << attend.pool_shift),
-            Signal.cast(writer.layer).eq(self.sequencer.descriptor),
+            Signal.cast(writer.layer).eq(Signal.cast(attend)),
             writer.i.valid.eq(o.valid & attend.to_tokens),
             writer.i.payload.eq(o.payload),
             o.ready.eq(Mux(attend.to_tokens, writer.i.ready, sums.i.ready)),
@@ -289,16 +291,17 @@ class Core(wiring.Component):
         ]
 
     def _access_spikes(self, m: Module) -> None:
-        """Readers and writers of the spike memory, one at a time."""
+        """Readers and writers of the spike memory, one at a time; what is written passes a register."""
         read, write = self.spike_memory.read, self.spike_memory.write
         _share(m, read, (self.array.spikes, self.gate.spikes, self.gather.spikes))
         item, segments = self.array.o_spikes, self._config.segments
-        m.d.comb += [
+        m.d.sync += [
+            write.en.eq(0),
             write.addr.eq(item.payload.line),
             write.data.eq(Signal.cast(item.payload.words).replicate(segments)),
         ]
         with m.If(item.valid & item.ready):
-            m.d.comb += write.en.eq(1 << item.payload.segment)
+            m.d.sync += write.en.eq(1 << item.payload.segment)
         writers = (
             self.host.line,
             self.gate.write,
@@ -308,7 +311,7 @@ class Core(wiring.Component):
         )
         for port in writers:
             with m.If(port.en.any()):
-                m.d.comb += [write.en.eq(port.en), write.addr.eq(port.addr), write.data.eq(port.data)]
+                m.d.sync += [write.en.eq(port.en), write.addr.eq(port.addr), write.data.eq(port.data)]
 
 
 def _weight_memory(config: CoreConfig) -> BlockRam:

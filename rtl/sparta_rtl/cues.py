@@ -8,11 +8,12 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.numerics import unsigned_bits
 from sparta_rtl.layouts import spike_item_layout
 from sparta_rtl.memory import BlockRam, ReadPort
+from sparta_rtl.pipeline import delay
 from sparta_rtl.popcount import popcount
 
 __all__ = ["CUE_TAIL_CYCLES", "CueUnit", "cue_sums_layout"]
 
-CUE_TAIL_CYCLES = 2
+CUE_TAIL_CYCLES = 3
 """Cycles beyond T from the end of a layer until its cues are in memory."""
 
 
@@ -90,15 +91,15 @@ class CueUnit(wiring.Component):
         layout = cue_sums_layout(config)
         m.submodules.memory = memory = BlockRam(config.max_tokens * config.scales, layout.size)
 
-        busy, load = Signal(), Signal()
+        busy, load, write = Signal(), Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(~busy | ~item.last_group),
             load.eq(self.i.valid & ~busy & item.last_group),
-            self.idle.eq(~busy & ~self.i.valid),
+            self.idle.eq(~busy & ~write & ~self.i.valid),
         ]
 
         row, place = Signal.like(self.sums.addr), Signal.like(self.sums.addr)
-        first_tile = Signal()
+        first_tile, same = Signal(), Signal()
         m.d.comb += place.eq(self.cue_base + item.position)
         real_lanes, missing = Signal(range(config.lanes + 1)), Signal(signed(16))
         m.d.comb += missing.eq((item.tile + 1) * config.lanes - self.outputs)
@@ -114,20 +115,28 @@ class CueUnit(wiring.Component):
         words = self._words(m, load)
         masks = self._masks(m, load, words, real_lanes)
 
-        # load -> left = T..1: masks of step t -> counting: their popcounts are added -> write.
-        left, started, counting, write = Signal(range(config.max_steps + 1)), Signal(), Signal(), Signal()
+        # An item may be loaded in the cycle in which the one before is written, to the same row perhaps.
+        m.d.sync += same.eq(write & (row == place))
+
+        # load -> left = T..1: masks of step t -> masked: popcounts -> counting: they are added -> write.
+        left, started, masked, counting = Signal(range(config.max_steps + 1)), Signal(), Signal(), Signal()
         counts, sums, before = Signal(layout), Signal(layout), data.View(layout, memory.read.data)
-        m.d.sync += [started.eq(load), counting.eq(left != 0), write.eq(counting & (left == 0))]
-        m.d.sync += [counts[name].eq(popcount(mask)) for name, mask in masks.items()]
+        m.d.sync += [
+            started.eq(load),
+            masked.eq(left != 0),
+            counting.eq(masked),
+            write.eq(counting & ~masked),
+        ]
+        m.d.sync += [counts[name].eq(popcount(delay(m, mask, 1))) for name, mask in masks.items()]
         with m.If(load):
             m.d.sync += [left.eq(self.steps), busy.eq(1)]
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-        with m.Elif(write):
+        with m.Elif(counting & ~masked):
             m.d.sync += busy.eq(0)
         for name in masks:
             with m.If(started):
-                m.d.sync += sums[name].eq(Mux(first_tile, 0, before[name]))
+                m.d.sync += sums[name].eq(Mux(first_tile, 0, Mux(same, sums[name], before[name])))
             with m.Elif(counting):
                 m.d.sync += sums[name].eq(sums[name] + counts[name])
 

@@ -10,8 +10,8 @@ from sparta_rtl.layouts import descriptor_layout
 
 __all__ = ["FEEDBACK_CYCLES", "FeedbackUnit"]
 
-FEEDBACK_CYCLES = 4
-"""Cycles from ``start`` to ``done``: activity, error, distance, state."""
+FEEDBACK_CYCLES = 7
+"""Cycles from ``start`` to ``done``: last value, shifted sum, activity, error, distance, change, state."""
 
 _ACTIVITY_BITS = 16
 _SUM_BITS = 48
@@ -43,7 +43,7 @@ class FeedbackUnit(wiring.Component):
 
     Notes
     -----
-    ``cycles = 4``.
+    ``cycles = 7``.
     """
 
     start: Signal
@@ -81,18 +81,21 @@ class FeedbackUnit(wiring.Component):
         total, activity = Signal(_SUM_BITS), Signal(_ACTIVITY_BITS)
         error, distance = Signal(signed(config.state_bits)), Signal(signed(config.state_bits + 1))
         shifted, largest = Signal.like(total), (1 << _ACTIVITY_BITS) - 1
+        value, valid, change = Signal.like(self.value), Signal(), Signal.like(distance)
+        m.d.sync += [value.eq(self.value), valid.eq(self.valid)]
         with m.If(self.begin):
             m.d.sync += total.eq(0)
-        with m.Elif(self.valid):
-            m.d.sync += total.eq(total + Mux(self.value < 0, -self.value, self.value))
+        with m.Elif(valid):
+            m.d.sync += total.eq(total + Mux(value < 0, -value, value))
 
         running = Signal(FEEDBACK_CYCLES - 1)
-        m.d.comb += shifted.eq(total >> layer.activity_shift)
         m.d.sync += [
+            shifted.eq(total >> layer.activity_shift),
             running.eq((running << 1) | self.start),
             activity.eq(Mux(shifted > largest, largest, shifted)),
             error.eq((activity - layer.target) << config.state_frac),
             distance.eq(error - self.state),
+            change.eq(distance >> layer.rate_shift),
             self.done.eq(running[-1]),
         ]
         with m.If(self.reset):
@@ -100,5 +103,5 @@ class FeedbackUnit(wiring.Component):
         with m.Elif(self.load):
             m.d.sync += self.state.eq(self.load_value)
         with m.Elif(running[-1]):
-            m.d.sync += self.state.eq(self.state + (distance >> layer.rate_shift))
+            m.d.sync += self.state.eq(self.state + change)
         return m

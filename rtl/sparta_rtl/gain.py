@@ -1,7 +1,7 @@
 """Gain and source position of a token, looked up and computed in a pipeline (paper eq. 9, STEN)."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
@@ -13,8 +13,8 @@ from sparta_rtl.pipeline import delay
 
 __all__ = ["GAIN_LATENCY", "GainUnit"]
 
-GAIN_LATENCY = 5
-"""Cycles from ``token`` to its results: group list, record, timing table, product, gain."""
+GAIN_LATENCY = 8
+"""Cycles from ``token`` to its results: group list, place, record, register, timing table, factor, product, gain."""
 
 _TIMING_ROWS = 128
 
@@ -74,15 +74,16 @@ class GainUnit(wiring.Component):
             timing.write.data.eq(self.factors.data),
         ]
 
-        # token -> listed (group list) -> found (record) -> timed (table) -> product -> gain
-        listed, found = delay(m, self.token, 1), delay(m, self.token, 2)
-        place = Signal.like(self.token)
-        record = data.View(record_layout(config), self.records.data)
+        # token -> listed -> place -> found -> record -> timed (table) -> factor -> product -> gain
+        place, record, factor = (
+            Signal.like(self.token),
+            Signal(record_layout(config)),
+            Signal(config.gain_bits),
+        )
         m.d.comb += [
             self.group.en.eq(self.valid),
             self.group.addr.eq(self.token),
-            place.eq(Mux(layer.grouped, self.group.data, listed)),
-            self.records.en.eq(delay(m, self.valid, 1)),
+            self.records.en.eq(delay(m, self.valid, 2)),
             self.records.addr.eq(place),
             timing.read.en.eq(1),
             timing.read.addr.eq((record.msp >> config.score_bits - 7) + _TIMING_ROWS // 2),
@@ -93,14 +94,18 @@ class GainUnit(wiring.Component):
         offset = Signal.like(self.offset)
         largest = (1 << config.gain_bits) - 1
         scaled = product >> config.gain_frac
+        selected = self.selected.bit_select(delay(m, self.token, 5), 1)
         m.d.sync += [
-            pitch.eq(layer.chunks * layer.groups),
-            position.eq(Mux(layer.pooled, record.cell, delay(m, place, 1))),
-            base_gain.eq(Mux(self.selected.bit_select(found, 1), layer.gain_selected, layer.gain_other)),
-            product.eq(base_gain * timing.read.data),
+            place.eq(Mux(layer.grouped, self.group.data, delay(m, self.token, 1))),
+            record.eq(self.records.data),
+            factor.eq(timing.read.data),
+            base_gain.eq(Mux(selected, layer.gain_selected, layer.gain_other)),
+            product.eq(base_gain * factor),
             timed_gain.eq(base_gain),
             self.gain.eq(Mux(layer.timing, Mux(scaled > largest, largest, scaled), timed_gain)),
+            pitch.eq(layer.chunks * layer.groups),
+            position.eq(Mux(layer.pooled, record.cell, delay(m, place, 2))),
             offset.eq(position * pitch),
-            self.offset.eq(offset),
+            self.offset.eq(delay(m, offset, 1)),
         ]
         return m

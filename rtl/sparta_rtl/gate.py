@@ -17,8 +17,8 @@ from sparta_rtl.popcount import popcount
 
 __all__ = ["COUNT_LATENCY", "GateUnit"]
 
-COUNT_LATENCY = 5
-"""Cycles from the read of a token's last line to its gated values: line, words, count, product, value."""
+COUNT_LATENCY = 7
+"""Cycles from a token's gain to its gated values: address, last line, words, count, product, shift, value."""
 
 
 class GateUnit(wiring.Component):
@@ -55,7 +55,7 @@ class GateUnit(wiring.Component):
 
     Notes
     -----
-    ``cycles = chunks * (N * max(groups, ceil(8 / S)) + ceil(8 / S) + 9 + L) + 2``
+    ``cycles = chunks * (N * max(groups, ceil(8 / S)) + ceil(8 / S) + 14 + L) + 3``
     (``sparta_sim/cycles/tokens.py``).
     """
 
@@ -117,11 +117,13 @@ class GateUnit(wiring.Component):
             gain.selected.eq(self.selected),
             gain.valid.eq(issue.valid),
             gain.token.eq(issue.token),
-            self.spikes.en.eq(read.valid),
-            self.spikes.addr.eq(chunk_line + gain.offset + read.group),
             gain_memory.write.en.eq(read.valid),
             gain_memory.write.addr.eq(read.token),
             gain_memory.write.data.eq(gain.gain),
+        ]
+        m.d.sync += [
+            self.spikes.en.eq(read.valid),
+            self.spikes.addr.eq(chunk_line + gain.offset + read.group),
         ]
         values, valued, sums = self._values(m, read, gain.gain, clear)
         self._write(m, values, valued, chunk_done)
@@ -133,11 +135,12 @@ class GateUnit(wiring.Component):
     ) -> tuple[Signal, Signal, list[Signal]]:
         """Gated values of a line, when they are there, and their sums over the tokens."""
         config, layer = self._config, self.layer
-        captured = data.View(read.shape(), delay(m, read, 2))
-        gain = delay(m, gain, 3)
+        captured = data.View(read.shape(), delay(m, read, 3))
+        gain = delay(m, gain, 4)
         complete = delay(m, captured.valid & captured.last_group, 1)
         multiplied = delay(m, complete, 1)
-        valued = delay(m, multiplied, 1)
+        scaled = delay(m, multiplied, 1)
+        valued = delay(m, scaled, 1)
         words = Signal(data.ArrayLayout(config.steps, config.line))
         values = Signal(data.ArrayLayout(config.token_bits, config.line))
         sum_bits = config.token_bits + unsigned_bits(config.max_tokens - 1)
@@ -149,10 +152,10 @@ class GateUnit(wiring.Component):
             shifted = Signal.like(product, name=f"shifted{entry}")
             with m.If(captured.valid):
                 m.d.sync += count.eq(Mux(captured.first_group, 0, count) + popcount(words[entry]))
-            m.d.comb += shifted.eq(product >> layer.shift)
+            m.d.sync += shifted.eq(product >> layer.shift)
             with m.If(complete):
                 m.d.sync += product.eq(count * gain)
-            with m.If(multiplied):
+            with m.If(scaled):
                 m.d.sync += values[entry].eq(Mux(shifted > layer.limit, layer.limit, shifted))
             with m.If(clear):
                 m.d.sync += sums[entry].eq(0)
@@ -203,18 +206,15 @@ class GateUnit(wiring.Component):
             issue.last_group.eq(group == layer.groups - 1),
         ]
 
-        pooled, feature = Signal.like(sums[0]), Signal.like(self.pool.addr)
-        last_chunk, last_sum = Signal(), Signal()
-        m.d.comb += [
-            last_chunk.eq(chunk == layer.chunks - 1),
-            self.pool.addr.eq(feature),
-            self.pool.data.eq(pooled << layer.pool_shift),
-        ]
+        pooled, feature, moves = Signal.like(sums[0]), Signal.like(self.pool.addr), Signal()
+        last_chunk = Signal()
+        m.d.comb += [last_chunk.eq(chunk == layer.chunks - 1), self.pool.addr.eq(feature)]
         m.d.sync += [
             pooled.eq(Array(sums)[count]),
-            self.pool.en.eq(0),
-            last_sum.eq(chunk_done & last_chunk),
-            self.done.eq(last_sum),
+            moves.eq(0),
+            self.pool.data.eq(pooled << layer.pool_shift),
+            self.pool.en.eq(moves),
+            self.done.eq(delay(m, chunk_done & last_chunk, 2)),
         ]
         with m.If(self.pool.en):
             m.d.sync += feature.eq(feature + 1)
@@ -240,7 +240,7 @@ class GateUnit(wiring.Component):
                     m.d.sync += count.eq(0)
                     m.next = "SUMS"
             with m.State("SUMS"):
-                m.d.sync += [count.eq(count + 1), self.pool.en.eq(1)]
+                m.d.sync += [count.eq(count + 1), moves.eq(1)]
                 with m.If(count == config.line - 1):
                     m.d.comb += [clear.eq(1), chunk_done.eq(1)]
                     m.d.sync += [count.eq(0), chunk.eq(chunk + 1), token.eq(0)]

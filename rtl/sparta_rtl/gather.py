@@ -13,8 +13,8 @@ from sparta_rtl.pipeline import delay
 
 __all__ = ["GatherUnit"]
 
-_LATENCY = 5
-"""Cycles from a rank to its first line written: token list, product, address, line, write."""
+_LATENCY = 6
+"""Cycles from a rank to its first line written: token list, register, product, address, line, write."""
 
 
 class GatherUnit(wiring.Component):
@@ -37,7 +37,7 @@ class GatherUnit(wiring.Component):
 
     Notes
     -----
-    ``cycles = K * lines + 6`` (``sparta_sim/cycles/tokens.py``).
+    ``cycles = K * lines + 7`` (``sparta_sim/cycles/tokens.py``).
     """
 
     start: Signal
@@ -80,11 +80,13 @@ class GatherUnit(wiring.Component):
             with m.If(line_ends):
                 m.d.sync += [line.eq(0), rank.eq(rank + 1), active.eq(~last)]
 
-        # rank -> token list -> offset -> source -> line -> write
-        offset, source, target = (Signal.like(layer.in_base) for _ in range(3))
+        # rank -> token list -> token -> first -> source -> line -> write
+        first, source, target = (Signal.like(layer.in_base) for _ in range(3))
+        token = Signal.like(self.tokens.data)
         m.d.sync += [
-            offset.eq(self.tokens.data * layer.lines + delay(m, line, 1)),
-            source.eq(layer.in_base + offset),
+            token.eq(self.tokens.data),
+            first.eq(token * layer.lines),
+            source.eq(layer.in_base + first + delay(m, line, 3)),
             self.write.data.eq(self.spikes.data),
         ]
         writes = delay(m, active, _LATENCY)
@@ -93,7 +95,7 @@ class GatherUnit(wiring.Component):
         with m.Elif(writes):
             m.d.sync += target.eq(target + 1)
         m.d.comb += [
-            self.spikes.en.eq(delay(m, active, 3)),
+            self.spikes.en.eq(delay(m, active, 4)),
             self.spikes.addr.eq(source),
             self.write.en.eq(writes.replicate(len(self.write.en))),
             self.write.addr.eq(target),

@@ -1,5 +1,8 @@
 """Configuration in, Verilog out."""
 
+import re
+from pathlib import Path
+
 from amaranth.back import verilog
 from amaranth.hdl import Elaboratable
 
@@ -17,10 +20,23 @@ def core_verilog(config: CoreConfig) -> str:
 
 
 def top_verilog(config: CoreConfig) -> str:
-    """Verilog of the same core without trace outputs, module ``sparta_top``: what is synthesised."""
-    return _verilog(Top(config), "sparta_top")
+    """Verilog of the same core without trace outputs, module ``sparta_top``: what is synthesised.
+
+    Its cells and wires say which line of the sources they are from, for the report of the critical path.
+    """
+    text = _verilog(Top(config), "sparta_top", lines=True)
+    return re.sub(r'(?<=src = ")[^":]+', lambda found: _project_path(Path(found[0])), text)
 
 
-def _verilog(design: Elaboratable, name: str) -> str:
-    text = verilog.convert(design, name=name, platform=VerilogTarget(), emit_src=False)
+def _project_path(file: Path) -> str:
+    """A source file as the project, or the package that it is from, knows it: nothing of this machine's folders."""
+    for package, folder in (("sparta_rtl", "rtl/"), ("amaranth", "")):
+        if package in file.parts:
+            first = len(file.parts) - 1 - file.parts[::-1].index(package)
+            return folder + "/".join(file.parts[first:])
+    return file.name
+
+
+def _verilog(design: Elaboratable, name: str, *, lines: bool = False) -> str:
+    text = verilog.convert(design, name=name, platform=VerilogTarget(), emit_src=lines)
     return f"{text}\n{RAM_VERILOG.read_text()}"

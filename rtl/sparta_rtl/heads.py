@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data
 
 __all__ = ["Head", "walk_heads"]
@@ -13,21 +13,32 @@ class Head(NamedTuple):
 
     base: Signal
     last_chunk: Signal
-    following: Value
-    last: Value
+    following: Signal
+    last: Signal
 
 
 def walk_heads(m: Module, layer: data.View, start: Signal, step: Signal) -> Head:
     """Go to the first head with ``start``, to the next one with ``step``.
 
     Heads have ``layer.chunks`` chunks; the last one, which may be made of padding only, has what is left of
-    ``layer.pitch``.
+    ``layer.pitch``: ``left`` are the chunks after the head at hand.
     """
-    base, last_chunk = Signal(len(layer.pitch) + 1), Signal.like(layer.chunks)
-    following, left = base + layer.chunks, Signal(len(layer.pitch) + 2)
-    m.d.comb += left.eq(layer.pitch - following)
+    base, following = Signal(len(layer.pitch) + 1), Signal(len(layer.pitch) + 1)
+    last_chunk, last, left = Signal.like(layer.chunks), Signal(), Signal(signed(len(layer.pitch) + 2))
     with m.If(step):
-        m.d.sync += [base.eq(following), last_chunk.eq(Mux(left < layer.chunks, left, layer.chunks) - 1)]
+        m.d.sync += [
+            base.eq(following),
+            following.eq(following + layer.chunks),
+            left.eq(left - layer.chunks),
+            last.eq(left <= layer.chunks),
+            last_chunk.eq(Mux(left < layer.chunks, left - 1, layer.chunks - 1)),
+        ]
     with m.If(start):
-        m.d.sync += [base.eq(0), last_chunk.eq(layer.chunks - 1)]
-    return Head(base, last_chunk, following, following >= layer.pitch)
+        m.d.sync += [
+            base.eq(0),
+            following.eq(layer.chunks),
+            left.eq(layer.pitch - layer.chunks),
+            last.eq(layer.pitch <= layer.chunks),
+            last_chunk.eq(layer.chunks - 1),
+        ]
+    return Head(base, last_chunk, following, last)

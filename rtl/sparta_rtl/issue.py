@@ -62,19 +62,20 @@ class EntryIssue(wiring.Component):
         m = Module()
         config = self._config
         line, busy = Signal(line_layout(config)), Signal()
-        lowest, rest = Signal(config.line), Signal(config.line)
+        lowest = Signal(config.line)
         last, issue, credit = Signal(), Signal(), Signal(init=1)
         m.d.comb += [
-            lowest.eq(line.mask & -line.mask),
-            rest.eq(line.mask & (line.mask - 1)),
-            last.eq(rest == 0),
+            last.eq(line.mask == 0),
             issue.eq(busy & (credit | ~last | ~line.end)),
             self.i.ready.eq(~busy | (issue & last)),
         ]
+        # ``lowest`` has the entry that is issued next, ``line.mask`` those after it.
         with m.If(issue):
-            m.d.sync += line.mask.eq(rest)
+            m.d.sync += [lowest.eq(line.mask & -line.mask), line.mask.eq(line.mask & (line.mask - 1))]
         with m.If(self.i.ready):
+            mask = self.i.payload.mask
             m.d.sync += [busy.eq(self.i.valid), line.eq(self.i.payload)]
+            m.d.sync += [lowest.eq(mask & -mask), line.mask.eq(mask & (mask - 1))]
         with m.If(self.free):
             m.d.sync += credit.eq(1)
         with m.Elif(issue & last & line.end):
@@ -88,7 +89,7 @@ class EntryIssue(wiring.Component):
             picked_valid.eq(issue),
             place.eq(index),
             picked.weight.eq(line.weight),
-            picked.read.eq(issue & line.mask.any()),
+            picked.read.eq(issue & lowest.any()),
             picked.steps.eq(steps),
             picked.end.eq(line.end & last),
             picked.final.eq(line.final & last),

@@ -56,9 +56,9 @@ class NeuronArray(wiring.Component):
 
         row     accepted when valid and its predecessor's last line is read; valid 6 cycles after begin, then
                 1 cycle (+ 1 for each row left out, + 2 at a new position) after its predecessor was accepted
-        line    read after its row was accepted, one a cycle, while fewer than 4 are under way
-        load    3 cycles after the read, or with the last entry of the line before; makes room 1 cycle later
-        drop    of a line without active entries, unless it is its group's last; room 3 cycles after the read
+        line    read after its row was accepted, one a cycle, while fewer than 5 are under way
+        load    4 cycles after the read, or with the last entry of the line before; makes room 1 cycle later
+        drop    of a line without active entries, unless it is its group's last; room 4 cycles after the read
         entry   one a cycle from the cycle after the load; an empty last line takes one cycle as well;
                 the last entry of a group waits for ``free``
         group   fires 5 cycles after its last entry, or 2 n cycles after the n steps of the group before, or n

@@ -50,7 +50,7 @@ class PoolUnit(wiring.Component):
 
     Notes
     -----
-    ``cycles = chunks * (L + ceil(8 / S) + 2) + 1`` (``sparta_sim/cycles/tokens.py``).
+    ``cycles = chunks * (L + ceil(8 / S) + 3) + 1`` (``sparta_sim/cycles/tokens.py``).
     """
 
     gate: wiring.PureInterface
@@ -118,14 +118,20 @@ class PoolUnit(wiring.Component):
         return accept
 
     def _pool(self, m: Module, sum_read: Signal, reading: Signal, feature: Signal) -> None:
-        """Read L sums (``reading``), shift and saturate them into ``values`` two cycles later, write them."""
+        """Read L sums (``reading``), shift and saturate them into ``values`` three cycles later, write them."""
         config, layer = self._config, self.layer
         bits = config.token_bits
-        fetched, arrived = Signal(), Signal()
+        fetched, arrived, settled = Signal(), Signal(), Signal()
+        shifted = Signal.like(sum_read)
         values = Signal(data.ArrayLayout(bits, config.line))
-        m.d.sync += [fetched.eq(reading), arrived.eq(fetched)]
-        with m.If(arrived):
-            m.d.sync += values.eq(Cat(values.as_value()[bits:], saturate(sum_read >> layer.shift, bits)))
+        m.d.sync += [
+            fetched.eq(reading),
+            arrived.eq(fetched),
+            settled.eq(arrived),
+            shifted.eq(sum_read >> layer.shift),
+        ]
+        with m.If(settled):
+            m.d.sync += values.eq(Cat(values.as_value()[bits:], saturate(shifted, bits)))
 
         lines = plane_lines(config, values)
         entry, plane = Signal(range(config.line)), Signal(range(len(lines)))
@@ -146,7 +152,7 @@ class PoolUnit(wiring.Component):
                 with m.If(entry == config.line - 1):
                     m.d.sync += entry.eq(0)
                     m.next = "FLUSH"
-            with m.State("FLUSH"), m.If(~fetched):
+            with m.State("FLUSH"), m.If(~arrived):
                 m.next = "WRITE"
             with m.State("WRITE"):
                 m.d.comb += self.write.en.eq(~0)

@@ -9,6 +9,7 @@ from sparta_hw.descriptor import MlpSet, Op, RankBy
 from sparta_hw.numerics import unsigned_bits
 from sparta_rtl.layouts import descriptor_layout, mask_layout, record_layout
 from sparta_rtl.memory import BlockRam, ReadPort, WritePort
+from sparta_rtl.pipeline import delay
 from sparta_rtl.spatial import NEIGHBOURS
 from sparta_rtl.token_mlp import MLP_ROW_BITS
 from sparta_rtl.token_reader import TokenReader
@@ -149,6 +150,8 @@ class RankUnit(wiring.Component):
             m.d.sync += listing.eq(0)
         with m.Elif(emit):
             m.d.sync += listing.eq(1)
+        self._last_token = last_token = Signal.like(layer.tokens)
+        m.d.sync += last_token.eq(layer.tokens - 1)
         self._read(m, rate, listing, reader, sorter)
         self._choose(m, reader.o_valid & ~listing, wins, reader, scorer, choice)
 
@@ -161,7 +164,7 @@ class RankUnit(wiring.Component):
         with m.If(sorter.emit):
             m.d.sync += left.eq(left - round_length)
         m.d.comb += [
-            last_score.eq(scorer.o_valid & (scored == layer.tokens - 1)),
+            last_score.eq(scorer.o_valid & (scored == last_token)),
             again.eq(rate & sorter.o.valid & sorter.o.payload.last & (left != 0)),
             round_length.eq(Mux(left < layer.tokens, left, layer.tokens)),
             emit.eq(Mux(choice.deciding, choice.decided, last_score)),
@@ -215,7 +218,7 @@ class RankUnit(wiring.Component):
             m.d.comb += [
                 reader.valid.eq(running & (slot == 0)),
                 reader.token.eq(token),
-                reader.last.eq(token == layer.tokens - 1),
+                reader.last.eq(token == self._last_token),
                 reader.spatial.eq(spatial),
             ]
 
@@ -275,17 +278,17 @@ class RankUnit(wiring.Component):
         wiring.connect(m, wiring.flipped(self.tokens), tokens.read)
         wiring.connect(m, wiring.flipped(self.masks), masks.read)
 
-        # A rank: listed (token) -> ... -> read (look up) -> found (mask).
+        # A rank: listed (token) -> ... -> read (look up) -> factor -> found (mask).
         listed, masked = Signal(range(config.max_tokens)), Signal(range(config.max_topk))
         read, found, found_last = Signal(), Signal(), Signal()
-        msp, factor = Signal(signed(config.score_bits)), data.View(factor_type, factors.read.data)
-        mask = data.View(mask_type, masks.write.data)
+        msp, factor = Signal(signed(config.score_bits)), Signal(factor_type)
+        mask, entry = data.View(mask_type, masks.write.data), data.View(factor_type, factors.read.data)
         temperature_row = (reader.record.temporal >> 5) + 64
         m.d.comb += [
             read.eq(reader.o_valid & listing),
             mask.mask.eq(msp),
             mask.sharpness.eq(Mux(layer.temperature, factor.temperature, 1 << config.gain_frac)),
-            choice.entry.eq(factor.topk),
+            choice.entry.eq(entry.topk),
             factors.read.en.eq(read | choice.look),
             factors.read.addr.eq(Mux(choice.look, choice.row, temperature_row)),
             factors.write.en.eq(self.factors.en),
@@ -305,9 +308,10 @@ class RankUnit(wiring.Component):
         ]
         group_done = sorter.o.valid & (listed == layer.groups - 1)
         m.d.sync += [
-            found.eq(read),
-            found_last.eq(reader.o_last),
-            msp.eq(reader.record.msp),
+            factor.eq(entry),
+            found.eq(delay(m, read, 1)),
+            found_last.eq(delay(m, reader.o_last, 1)),
+            msp.eq(delay(m, reader.record.msp, 1)),
             self.done.eq(Mux(rate, group_done, found & found_last)),
         ]
         with m.If(self.start):

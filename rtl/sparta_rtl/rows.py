@@ -98,7 +98,7 @@ class WindowRows(wiring.Component):
         return m
 
     def _positions(self, m: Module) -> None:
-        """Counters of the position: column of its window, input row of kernel row 0.
+        """Counters of the position: column of its window, input row of kernel row 0 and that row's first entry.
 
         Whether it is the last one is known two cycles after it began, with its first row.
         """
@@ -106,25 +106,33 @@ class WindowRows(wiring.Component):
         self._column = column = Signal(signed(_COLUMN_BITS))
         self._top = top = Signal(signed(_ROW_BITS))
         self._last_position = Signal()
+        self._start_row = start_row = Signal.like(self._origin)
+        above, below = Signal.like(start_row), Signal.like(start_row)
         x, y = Signal.like(layer.out_width), Signal.like(layer.out_height)
-        last_x, last_y = Signal(), Signal()
+        last_x, last_y, begun = Signal(), Signal(), Signal()
         m.d.sync += [
             last_x.eq(x + 1 == Mux(layer.ranked, self.topk, layer.out_width)),
             last_y.eq(layer.ranked | (y + 1 == layer.out_height)),
             self._last_position.eq(last_x & last_y),
+            above.eq(layer.pad * layer.row_pitch[: len(above)]),
+            below.eq(layer.y_step * layer.row_pitch[: len(below)]),
+            begun.eq(self.start),
         ]
+        with m.If(begun):
+            m.d.sync += start_row.eq(-above)
         with m.If(self.start):
             m.d.sync += [x.eq(0), y.eq(0), column.eq(-layer.x_start), top.eq(-layer.pad)]
         with m.Elif(self._next_position & self._advance):
             m.d.sync += [x.eq(x + 1), column.eq(column + layer.x_step)]
             with m.If(last_x):
                 m.d.sync += [x.eq(0), column.eq(-layer.x_start), y.eq(y + 1), top.eq(top + layer.y_step)]
+                m.d.sync += start_row.eq(start_row + below)
 
     def _window(self, m: Module) -> None:
-        """Per position: the window's columns, clip and multiply; then count groups and kernel rows."""
+        """Per position: the window's columns, clipped; then count groups and kernel rows."""
         layer, origin = self.layer, self._origin
         left, right, skip = (Signal(signed(_COLUMN_BITS)) for _ in range(3))
-        start_row, row, weight = Signal.like(origin), Signal.like(origin), Signal.like(self.first_weight)
+        start_row, row, weight = self._start_row, Signal.like(origin), Signal.like(self.first_weight)
         kernel_row, group = Signal.like(layer.kernel_height), Signal.like(layer.groups)
         input_row, live, last_row, last_group = Signal(signed(_ROW_BITS)), Signal(), Signal(), Signal()
         m.d.comb += [
@@ -157,14 +165,11 @@ class WindowRows(wiring.Component):
                     skip.eq(Mux(self._column < 0, -self._column, 0)),
                     right.eq(self._column + layer.run),
                 ]
-                m.next = "MULTIPLY"
-            with m.State("MULTIPLY"):
-                product = Signal.like(origin)
-                m.d.comb += product.eq(self._top[: len(origin)].as_signed() * layer.row_pitch[: len(origin)])
+                m.next = "CLIP"
+            with m.State("CLIP"):
                 m.d.sync += [
                     right.eq(Mux(right < layer.row_pitch, right, layer.row_pitch)),
-                    start_row.eq(product),
-                    row.eq(product),
+                    row.eq(start_row),
                     weight.eq(self.first_weight + skip),
                     input_row.eq(self._top),
                     kernel_row.eq(0),

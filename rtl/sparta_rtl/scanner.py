@@ -12,7 +12,7 @@ from sparta_rtl.rows import row_layout
 
 __all__ = ["QUEUE_LINES", "LineScanner", "line_layout"]
 
-QUEUE_LINES = 4
+QUEUE_LINES = 5
 """Lines on their way or waiting: as many as keep up one line a cycle over the scanner's latency."""
 
 
@@ -47,8 +47,8 @@ class LineScanner(wiring.Component):
     o : Out(stream.Signature(line_layout(config)))
 
     Latency and throughput: a row's first line is read the cycle after the row was accepted; a line read in
-    cycle w is valid at ``o`` in cycle w + 3 at the earliest. At most :data:`QUEUE_LINES` lines are under way:
-    a dropped line makes room in cycle w + 3, a queued one the cycle after it was accepted.
+    cycle w is valid at ``o`` in cycle w + 4 at the earliest. At most :data:`QUEUE_LINES` lines are under way:
+    a dropped line makes room in cycle w + 4, a queued one the cycle after it was accepted.
     """
 
     i: stream.Interface
@@ -79,7 +79,6 @@ class LineScanner(wiring.Component):
         lowest, highest = Mux(fresh, row.first, 0), Mux(last, row.last, config.line - 1)
         m.d.comb += [
             read.eq(busy & (room != 0)),
-            last.eq(row.lines == 0),
             self.i.ready.eq(~busy | (read & last)),
             self.spikes.en.eq(read & ~row.empty),
             self.spikes.addr.eq(row.address),
@@ -90,14 +89,16 @@ class LineScanner(wiring.Component):
                 row.address.eq(row.address + self.layer.groups),
                 row.lines.eq(row.lines - 1),
                 row.weight.eq(row.weight + config.line),
+                last.eq(row.lines == 1),
                 fresh.eq(0),
             ]
         with m.If(self.i.ready):
             m.d.sync += [busy.eq(self.i.valid), row.eq(self.i.payload), fresh.eq(1)]
+            m.d.sync += last.eq(self.i.payload.lines == 0)
 
-        fetched, found = Signal(line), Signal(line)
-        fetched_valid, found_valid, keep = Signal(), Signal(), Signal()
-        item = Signal(line)
+        # A line: read -> fetched -> found (with its words) -> masked (and dropped, or queued).
+        fetched, found, masked = Signal(line), Signal(line), Signal(line)
+        fetched_valid, found_valid, masked_valid, keep = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             fetched_valid.eq(read),
             fetched.mask.eq(inside),
@@ -107,18 +108,19 @@ class LineScanner(wiring.Component):
             found_valid.eq(fetched_valid),
             found.eq(fetched),
             found.words.eq(self.spikes.data),
-        ]
-        m.d.comb += [
-            item.eq(found),
-            item.mask.eq(
+            masked_valid.eq(found_valid),
+            masked.eq(found),
+            masked.mask.eq(
                 Cat(found.mask[n] & (found.words[n].any() | self.layer.dense) for n in range(config.line))
             ),
-            keep.eq(item.mask.any() | found.end),
-            queue.w_en.eq(found_valid & keep),
-            queue.w_data.eq(item),
+        ]
+        m.d.comb += [
+            keep.eq(masked.mask.any() | masked.end),
+            queue.w_en.eq(masked_valid & keep),
+            queue.w_data.eq(masked),
             self.o.valid.eq(queue.r_rdy),
             self.o.payload.eq(queue.r_data),
             queue.r_en.eq(self.o.ready),
         ]
-        m.d.sync += room.eq(room - read + (found_valid & ~keep) + (self.o.valid & self.o.ready))
+        m.d.sync += room.eq(room - read + (masked_valid & ~keep) + (self.o.valid & self.o.ready))
         return m

@@ -214,9 +214,10 @@ class ScoreUnit(wiring.Component):
         """The four cues of the row that is read in the cycle before ``divide``, valid with ``divided``."""
         config = self._config
         sums = data.View(cue_sums_layout(config), self.sums.data)
-        silent, no_gaps = self.layer.steps << config.cue_frac, Signal()
+        silent, gaps, no_gaps = self.layer.steps << config.cue_frac, Signal.like(sums.gaps), Signal()
+        m.d.sync += no_gaps.eq(gaps == 0)
         with m.If(divide):
-            m.d.sync += no_gaps.eq(sums.gaps == 0)
+            m.d.sync += gaps.eq(sums.gaps)
         operands = {
             "first": (sums.first, channels),
             "interval": (sums.span, sums.gaps),

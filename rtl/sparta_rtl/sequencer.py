@@ -8,10 +8,13 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import DESCRIPTOR_BITS, DESCRIPTOR_WORDS, USED_WORDS, Op
 from sparta_rtl.memory import ReadPort, WritePort
 
-__all__ = ["FETCH_CYCLES", "UNIT_OPS", "Sequencer"]
+__all__ = ["FETCH_CYCLES", "HANDOVER_CYCLES", "UNIT_OPS", "Sequencer"]
 
 FETCH_CYCLES = USED_WORDS + 2
-"""Cycles between one unit's ``done`` (or the start of the inference) and the next descriptor's ``start``."""
+"""Cycles to fetch a descriptor and to decide what it is."""
+
+HANDOVER_CYCLES = 2
+"""The registers between sequencer and unit: one of its ``start``, one of its ``done``."""
 
 UNIT_OPS = tuple(op for op in Op if op is not Op.END)
 """Descriptors that a unit executes; bit ``op - 1`` of ``starts`` and ``dones``."""
@@ -21,7 +24,7 @@ class Sequencer(wiring.Component):
     """Executes the program in order.
 
     With u(i) the cycles of unit i from its start to its done, an inference of n descriptors takes
-    ``sum(u(i)) + n * FETCH_CYCLES + FETCH_CYCLES`` cycles (the last term fetches END), plus the cycles in which
+    ``sum(u(i) + HANDOVER_CYCLES) + (n + 1) * FETCH_CYCLES`` cycles (END is fetched too), plus the cycles in which
     ``hold`` postpones a start.
 
     Members
@@ -32,8 +35,9 @@ class Sequencer(wiring.Component):
         A unit still works in the background; the next start, or the end, waits.
     program : Out(ReadPort(layers * 16, 32))
     descriptor : Out(512)
-        The descriptor in progress, stable from its start to its done.
-    starts, dones : Out, In (one bit per op of ``UNIT_OPS``)
+        The descriptor in progress; a unit keeps its own copy.
+    loads, starts, dones : Out, Out, In (one bit per op of ``UNIT_OPS``)
+        A unit takes the descriptor with ``loads``, begins with ``starts`` in the cycle after, and ends with ``dones``.
     busy : Out(1)
     done : Out(1)
         One cycle, when END was reached.
@@ -53,6 +57,7 @@ class Sequencer(wiring.Component):
                 "hold": In(1),
                 "program": Out(ReadPort(config.layers * DESCRIPTOR_WORDS, 32)),
                 "descriptor": Out(DESCRIPTOR_BITS),
+                "loads": Out(len(UNIT_OPS)),
                 "starts": Out(len(UNIT_OPS)),
                 "dones": In(len(UNIT_OPS)),
                 "busy": Out(1),
@@ -69,14 +74,16 @@ class Sequencer(wiring.Component):
         words = [Signal(32, name=f"word{n}") for n in range(USED_WORDS)]
         word = Signal(range(USED_WORDS + 1))
         elapsed = Signal(32)
-        op = self.descriptor[:8]
+        op, unit, ended = self.descriptor[:8], Signal(len(UNIT_OPS)), Signal()
         m.d.comb += [
             self.descriptor.eq(Cat(words)),
             self.program.en.eq(1),
             self.program.addr.eq(Cat(word[:4], self.layer)),
             self.counter.addr.eq(self.layer),
             self.counter.data.eq(elapsed),
+            unit.eq(Cat(op == kind for kind in UNIT_OPS)),
         ]
+        m.d.sync += [self.starts.eq(self.loads), ended.eq((self.dones & unit).any())]
         with m.If(self.busy):
             m.d.sync += self.cycles.eq(self.cycles + 1)
         m.d.sync += elapsed.eq(elapsed + 1)
@@ -105,12 +112,12 @@ class Sequencer(wiring.Component):
                     m.d.sync += self.busy.eq(0)
                     m.next = "IDLE"
                 with m.Else():
-                    m.d.comb += self.starts.eq(Cat(op == kind for kind in UNIT_OPS))
-                    m.d.sync += elapsed.eq(1)
+                    m.d.comb += self.loads.eq(unit)
+                    m.d.sync += elapsed.eq(-1)
                     m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += self.layer_busy.eq(1)
-                with m.If((self.dones & Cat(op == kind for kind in UNIT_OPS)).any()):
+                with m.If(ended):
                     m.d.comb += self.counter.en.eq(1)
                     m.d.sync += [self.layer.eq(self.layer + 1), word.eq(0)]
                     m.next = "FETCH"

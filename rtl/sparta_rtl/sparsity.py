@@ -139,11 +139,19 @@ class CueStatistics(wiring.Component):
                 m.d.sync += squares.eq(squares + square)
 
         # N * squares - sum_first^2, one bit of both multipliers per cycle, the highest first; then the root.
-        left, multiplied = Signal(range(bits + 1)), Signal()
+        left, multiplied, started = Signal(range(bits + 1)), Signal(), Signal()
+        addend, both = Signal(signed(len(squares) + 1)), Signal(signed(len(squares) + 1))
         factors = [Signal(bits, name="factor_tokens"), Signal(bits, name="factor_first")]
         spread = Signal(signed(2 * bits + 1))
-        m.d.sync += multiplied.eq(left == 1)
-        with m.If(self.start):
+        m.d.comb += addend.eq(
+            Mux(
+                factors[0][-1],
+                Mux(factors[1][-1], both, squares),
+                Mux(factors[1][-1], -sums["first"], 0),
+            )
+        )
+        m.d.sync += [multiplied.eq(left == 1), started.eq(self.start), both.eq(squares - sums["first"])]
+        with m.If(started):
             m.d.sync += [
                 left.eq(bits),
                 spread.eq(0),
@@ -154,9 +162,7 @@ class CueStatistics(wiring.Component):
             m.d.sync += [
                 left.eq(left - 1),
                 *(factor.eq(factor << 1) for factor in factors),
-                spread.eq(
-                    (spread << 1) + Mux(factors[0][-1], squares, 0) - Mux(factors[1][-1], sums["first"], 0)
-                ),
+                spread.eq((spread << 1) + addend),
             ]
         m.d.comb += [root.start.eq(multiplied), root.radicand.eq(spread)]
 
@@ -185,4 +191,4 @@ def _sum_bits(config: CoreConfig) -> int:
 
 def statistics_cycles(config: CoreConfig) -> int:
     """Clock cycles from ``start`` to ``done`` of :class:`CueStatistics`."""
-    return 2 * _sum_bits(config) + config.cue_bits + 4
+    return 2 * _sum_bits(config) + config.cue_bits + 5

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
 from sparta_rtl.layouts import record_layout
-from sparta_rtl.pipeline import saturate
+from sparta_rtl.pipeline import delay, saturate
 
 __all__ = ["NEIGHBOURS", "CentreSurround"]
 
@@ -45,7 +45,7 @@ class CentreSurround(wiring.Component):
     record : In(record_layout(config))
         Record of the cycle before.
     done : Out(1)
-        10 cycles after ``start``.
+        11 cycles after ``start``.
     spatial : Out(signed(12))
         s12.3, in the cycle after ``done``.
     """
@@ -81,10 +81,11 @@ class CentreSurround(wiring.Component):
         config, record = self._config, self.record
         count = len(NEIGHBOURS)
 
-        # Neighbour n = 1 to 8: read -> arrived (added) -> done (multiply) -> spatial.
-        reading, arrived, own = Signal(range(count + 1)), Signal(range(count + 1)), Signal()
+        # Neighbour n = 1 to 8: read -> fetched -> arrived (added) -> done (multiply) -> spatial.
+        reading, fetched, arrived = (Signal(range(count + 1)) for _ in range(3))
+        own, record = delay(m, self.start, 2), data.View(record.shape(), delay(m, record, 1))
         m.d.comb += self.read.eq(reading != 0)
-        m.d.sync += [own.eq(self.start), arrived.eq(reading), self.done.eq(arrived == count)]
+        m.d.sync += [fetched.eq(reading), arrived.eq(fetched), self.done.eq(arrived == count)]
         next_line = self.width - 2
         steps = Array([0, 1, 1, next_line, 2, next_line, 1, 1, 0])
         with m.If(self.start):

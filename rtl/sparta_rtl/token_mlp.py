@@ -18,7 +18,7 @@ MLP_INPUTS = 3
 MLP_ROW_BITS = 64
 """Bits of one hidden unit's row as the host writes it."""
 
-LATENCY = CoreConfig.hidden_units + 7
+LATENCY = CoreConfig.hidden_units + 10
 """Cycles from ``start`` to ``valid``."""
 
 
@@ -55,7 +55,7 @@ class TokenMlp(wiring.Component):
     weights : In(WritePort(8 * sets, 64))
         Row = set * 8 + n, see "MLP memory" of ARCHITECTURE.md. Not while the unit works.
     valid, y, y_of : Out(1), Out(signed(12)), Out(signed(12))
-        The result of a token, ``LATENCY`` = 15 cycles after its ``start``, and its x_0.
+        The result of a token, ``LATENCY`` = 18 cycles after its ``start``, and its x_0.
     """
 
     start: Signal
@@ -106,48 +106,53 @@ class TokenMlp(wiring.Component):
             memory.write.data.eq(self.weights.data),
         ]
 
-        # A hidden unit: read -> found -> row -> products -> sum -> hidden -> weighted -> total; 8 units -> y.
+        # A hidden unit: read -> found -> row -> products -> pairs -> sum -> shifted -> hidden -> weighted -> total;
+        # 8 units -> shifted total -> y.
         tag = data.StructLayout({"first": 1, "last": 1})
         tags = [
             Signal(tag, name=f"{stage}_tag")
-            for stage in ("found", "row", "products", "sum", "hidden", "weighted")
+            for stage in ("found", "row", "products", "pairs", "sum", "shifted", "hidden", "weighted")
         ]
         found, arrived, *_, weighted_tag = tags
-        complete = Signal()
+        complete, settled = Signal(), Signal()
         m.d.sync += [
             found.first.eq(self.start),
             found.last.eq(~self.start & (unit == config.hidden_units - 1)),
             *(following.eq(before) for before, following in pairwise(tags)),
             complete.eq(weighted_tag.last),
-            self.valid.eq(complete),
+            settled.eq(complete),
+            self.valid.eq(settled),
         ]
 
-        row, x = Signal(layout), Signal.like(self.x)
+        row, x, first_x = Signal(layout), Signal.like(self.x), Signal.like(self.y_of)
         m.d.sync += row.eq(memory.read.data)
         with m.If(found.first):
             m.d.sync += x.eq(self.x)
         with m.If(arrived.last):
-            m.d.sync += self.y_of.eq(x[0])
+            m.d.sync += first_x.eq(x[0])
 
         product_bits = config.weight_bits + config.score_bits
         products = [Signal(signed(product_bits), name=f"product{j}") for j in range(MLP_INPUTS)]
         biases = Signal(signed(config.mlp_bias_bits))
         total_bits = config.mlp_bias_bits + 1
+        pairs = [Signal(signed(total_bits), name=f"pair{n}") for n in range(2)]
         hidden_sum, hidden = Signal(signed(total_bits)), Signal(unsigned(config.hidden_bits))
-        output = delay(m, row.output, 3)
+        output = delay(m, row.output, 5)
         weighted, total = Signal(signed(product_bits)), Signal(signed(total_bits))
         shifted, top = Signal(signed(total_bits)), (1 << config.hidden_bits) - 1
-        m.d.comb += shifted.eq(hidden_sum >> self.hidden_shift)
         m.d.sync += [
             *(product.eq(row.inputs[j] * x[j]) for j, product in enumerate(products)),
             biases.eq(row.bias),
-            hidden_sum.eq(sum(products) + biases),
+            pairs[0].eq(products[0] + products[1]),
+            pairs[1].eq(products[2] + biases),
+            hidden_sum.eq(pairs[0] + pairs[1]),
+            shifted.eq(hidden_sum >> self.hidden_shift),
             hidden.eq(Mux(shifted < 0, 0, Mux(shifted > top, top, shifted))),
             weighted.eq(output * hidden),
             total.eq(Mux(weighted_tag.first, self.bias, total) + weighted),
         ]
         y = Signal(signed(total_bits))
-        m.d.comb += y.eq(total >> self.shift)
-        with m.If(complete):
-            m.d.sync += self.y.eq(saturate(y, config.score_bits))
+        m.d.sync += y.eq(total >> self.shift)
+        with m.If(settled):
+            m.d.sync += [self.y.eq(saturate(y, config.score_bits)), self.y_of.eq(first_x)]
         return m

@@ -15,7 +15,7 @@ __all__ = ["READ_CYCLES", "READ_SPATIAL_CYCLES", "TokenReader"]
 READ_CYCLES = 4
 """From ``valid`` to ``o_valid``."""
 
-READ_SPATIAL_CYCLES = READ_CYCLES + 8
+READ_SPATIAL_CYCLES = READ_CYCLES + 9
 """From ``valid`` to ``spatial_done``."""
 
 
@@ -41,7 +41,7 @@ class TokenReader(wiring.Component):
     o_valid, o_last, record, gain : Out(1), Out(1), Out(record_layout(config)), Out(8)
         Record and gain of a token, 4 cycles after ``valid``, stable until the next one.
     spatial_done : Out(1)
-        12 cycles after ``valid``; ``record`` is still that of the token.
+        13 cycles after ``valid``, the first in which ``record`` may be that of the next token.
     spatial_score : Out(signed(12))
         s12.3, in the cycle after ``spatial_done``.
     """

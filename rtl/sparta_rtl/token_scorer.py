@@ -8,6 +8,7 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import MlpSet, Op, RankBy
 from sparta_rtl.layouts import descriptor_layout, record_layout
 from sparta_rtl.memory import WritePort
+from sparta_rtl.pipeline import delay
 from sparta_rtl.token_mlp import LATENCY, MLP_INPUTS, MLP_ROW_BITS, TokenMlp
 
 __all__ = ["MLP_SCORE_CYCLES", "SCORE_CYCLES", "TokenScorer"]
@@ -91,7 +92,8 @@ class TokenScorer(wiring.Component):
         m.submodules.mlp = mlp = TokenMlp(config)
         wiring.connect(m, wiring.flipped(self.weights), mlp.weights)
 
-        # A token: ready -> x (sampled by the MLP in the cycle after its start).
+        # A token: ready -> x (sampled by the MLP in the cycle after its start; with spatial scores x is kept from
+        # the record's second cycle, since the next one is there before).
         priority, by_mlp, spatial, ready = Signal(), Signal(), Signal(), Signal()
         x1, x2 = Signal.like(self.key), Signal.like(self.key)
         gated, cue_max = Signal(config.cue_bits + config.gain_bits), (1 << config.cue_bits) - 1
@@ -102,7 +104,7 @@ class TokenScorer(wiring.Component):
             spatial.eq((layer.by == RankBy.FUSION) & layer.spatial),
             ready.eq(by_mlp & Mux(spatial, self.spatial_done, self.valid)),
         ]
-        with m.If(ready):
+        with m.If(Mux(spatial, delay(m, self.valid, 1), self.valid)):
             m.d.sync += [
                 x1.eq(Mux(priority, record.first, record.msp)),
                 x2.eq(Mux(priority, record.interval, record.temporal)),

@@ -131,9 +131,9 @@ class TopKChoice(wiring.Component):
         by_mlp, limit, chosen = Signal(), Signal.like(self.tokens), Signal.like(wanted)
         m.d.comb += [
             by_mlp.eq(self.dynamic & (self.request == 0)),
-            limit.eq(Mux(self.tokens < config.max_topk, self.tokens, config.max_topk)),
             chosen.eq(Mux(wanted > limit, limit, Mux(wanted == 0, 1, wanted))),
         ]
+        m.d.sync += limit.eq(Mux(self.tokens < config.max_topk, self.tokens, config.max_topk))
         with m.If(self.start):
             m.d.sync += [
                 wanted.eq(self.request),

@@ -22,7 +22,7 @@ from sparta_sim.cycles.stream import IDEAL_MEMORY, MemoryTiming
 from sparta_sim.energy import EnergyEstimate, estimate_energy
 from sparta_sim.energy.figures import FIGURES
 from sparta_sim.limits import descriptor_limits
-from sparta_sim.synthesis import Resources
+from sparta_sim.synthesis import Synthesis
 
 __all__ = ["check_interpreter", "fit_square", "measure_cosim", "measure_estimate", "synthesis_section"]
 
@@ -78,6 +78,7 @@ def measure_cosim(
             levels.append(_cosim_level(program, run, result, predictions))
     return {
         "network": _network(program),
+        "core_key": simulation.core_key,
         "stalls": stalls,
         "memory": asdict(memory) if program.config.stream_bits else None,
         "samples": len(runs[0].input),
@@ -129,9 +130,22 @@ def measure_estimate(
     }
 
 
-def synthesis_section(core: str, device: str, resources: Resources) -> dict[str, Any]:
-    """Section ``synth``."""
-    return {"core": core, "device": device, **asdict(resources), "lut_eq": resources.lut_eq}
+def synthesis_section(core: str, core_key: str, device: str, synthesis: Synthesis) -> dict[str, Any]:
+    """Section ``synth``; ``core_key`` is that of the core's Verilog with trace outputs, which co-simulation takes."""
+    resources, path = synthesis.resources, synthesis.path
+    return {
+        "core": core,
+        "core_key": core_key,
+        "device": device,
+        **asdict(resources),
+        "lut_eq": resources.lut_eq,
+        "seeds": [{"seed": seed, "fmax_mhz": fmax} for seed, fmax in synthesis.fmax_of_seed.items()],
+        "critical_path": {
+            "logic_ns": path.logic_ns,
+            "routing_ns": path.routing_ns,
+            "steps": [asdict(step) for step in path.steps],
+        },
+    }
 
 
 def fit_square(points: Sequence[tuple[int, float]]) -> dict[str, float]:

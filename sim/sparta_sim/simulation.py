@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.errors import ConfigError, SpartaError
 from sparta_rtl.host import CORE_ID, LoadTarget, Register
+from sparta_sim.cache import content_key
 from sparta_sim.cycles.stream import IDEAL_MEMORY, MemoryTiming
 from sparta_sim.verilator import build_library, wave_format
 
@@ -127,6 +128,7 @@ class CoreSimulation:
             from sparta_rtl.generate import core_verilog
 
             verilog = core_verilog(config)
+        self.core_key = content_key([verilog])
         self._library = _load_library(build_library(verilog, _format_of(wave), coverage=coverage))
         self._core = self._library.sparta_create(str(wave).encode() if wave else None, seed)
         if not self._core:

@@ -11,14 +11,18 @@ EXAMPLE = "example: sparta-hw synth build/x/program.bin -o build/x"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("core", help="a program.bin, a core configuration's name, or its JSON file")
-    parser.add_argument("--seed", type=int, default=1, help="of the placer (default: 1)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[1], metavar="SEED",
+        help="of the placer, one place and route each; the fastest becomes the bitstream (default: 1)",
+    )  # fmt: skip
     add_output(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Write synth.json; logs, reports and the bitstream go to the folder synth."""
     from sparta_hw.commands.program_files import config_of
-    from sparta_rtl.generate import top_verilog
+    from sparta_rtl.generate import core_verilog, top_verilog
+    from sparta_sim.cache import content_key
     from sparta_sim.measure import synthesis_section
     from sparta_sim.report import write_section
     from sparta_sim.synthesis import synthesise
@@ -26,9 +30,15 @@ def run(options: argparse.Namespace) -> None:
 
     config = config_of(options.core)
     folder = make_output(options.output)
-    resources = synthesise(top_verilog(config), "sparta_top", folder / "synth", seed=options.seed)
-    path = write_section(folder, "synth", synthesis_section(config.name, DEVICE, resources))
+    synthesis = synthesise(top_verilog(config), "sparta_top", folder / "synth", seeds=options.seeds)
+    section = synthesis_section(config.name, content_key([core_verilog(config)]), DEVICE, synthesis)
+    path = write_section(folder, "synth", section)
+    resources, slowest = synthesis.resources, synthesis.path
     print(
         f"core {config.name} on {DEVICE}: {resources.lut_eq} LUT-eq, {resources.ff} FF, {resources.bram} BRAM,"
-        f" {resources.dsp} DSP, {resources.fmax_mhz:.1f} MHz: {path}"
+        f" {resources.dsp} DSP, {resources.fmax_mhz:.1f} MHz (seed {synthesis.best_seed}): {path}"
+    )
+    print(
+        f"critical path: {' -> '.join(slowest.lines)}, {slowest.logic_ns:.1f} ns logic,"
+        f" {slowest.routing_ns:.1f} ns routing"
     )

@@ -66,8 +66,8 @@ FAULTS = (
     Fault(
         "off by one: a row's last line is skipped",
         "scanner.py",
-        "last.eq(row.lines == 0)",
-        "last.eq(row.lines <= 1)",
+        "last.eq(row.lines == 1)",
+        "last.eq(row.lines <= 2)",
     ),
     Fault("wrong edge: the window's first entry is left out", "scanner.py", "(n >= lowest)", "(n > lowest)"),
     Fault(
@@ -143,8 +143,8 @@ FAULTS = (
     Fault(
         "missing reset: cues of a token's tiles before stay",
         "cues.py",
-        "Mux(first_tile, 0, before[name])",
-        "before[name]",
+        "Mux(first_tile, 0, Mux(same, sums[name], before[name]))",
+        "Mux(same, sums[name], before[name])",
     ),
     Fault(
         "wrong edge: the last column has a right neighbour",
@@ -215,8 +215,8 @@ FAULTS = (
     Fault(
         "wrong sign: negative activity counts against",
         "feedback.py",
-        "Mux(self.value < 0, -self.value, self.value)",
-        "self.value",
+        "Mux(value < 0, -value, value)",
+        "value",
     ),
     Fault(
         "missing reset: the feedback's state",
@@ -234,7 +234,7 @@ FAULTS = (
     Fault(
         "missing reset: counters of the descriptor before",
         "sequencer.py",
-        "elapsed.eq(1)",
+        "elapsed.eq(-1)",
         "elapsed.eq(elapsed + 1)",
     ),
 )

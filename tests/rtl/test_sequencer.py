@@ -4,7 +4,7 @@ from amaranth.sim import Simulator
 
 from sparta_hw.config import NAMED_CONFIGS
 from sparta_hw.descriptor import DESCRIPTOR_WORDS, Op, encode
-from sparta_rtl.sequencer import FETCH_CYCLES, UNIT_OPS, Sequencer
+from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES, UNIT_OPS, Sequencer
 
 CONFIG = NAMED_CONFIGS["tiny"]
 
@@ -35,12 +35,13 @@ def run_sequencer(program: list[int], unit_cycles: list[int], hold: int = 0) -> 
                 await ctx.tick()
                 assert ctx.get(dut.starts) == 0
             ctx.set(dut.dones, starts)
+            await ctx.tick()
+            ctx.set(dut.dones, 0)
             _, _, enable, row, value = await ctx.tick().sample(
                 dut.counter.en, dut.counter.addr, dut.counter.data
             )
             assert enable
             seen["counters"][row] = value
-            ctx.set(dut.dones, 0)
 
     async def host(ctx):
         ctx.set(dut.start, 1)
@@ -69,7 +70,7 @@ def test_units_run_in_program_order_and_are_counted() -> None:
     seen = run_sequencer(make_program(), cycles)
     assert seen["starts"] == list(UNIT_OPS)
     assert [seen["counters"][n] for n in range(len(cycles))] == cycles
-    assert seen["cycles"] == sum(cycles) + (len(cycles) + 1) * FETCH_CYCLES
+    assert seen["cycles"] == sum(cycles) + len(cycles) * HANDOVER_CYCLES + (len(cycles) + 1) * FETCH_CYCLES
     assert not seen["busy"]
 
 
@@ -77,4 +78,4 @@ def test_a_background_unit_postpones_the_next_start() -> None:
     units, wait = len(UNIT_OPS), 2 * FETCH_CYCLES
     seen = run_sequencer(make_program(), [3] * units, hold=wait)
     waited = (units - 1) * (wait + 1 - FETCH_CYCLES)
-    assert seen["cycles"] == units * 3 + (units + 1) * FETCH_CYCLES + waited
+    assert seen["cycles"] == units * (3 + HANDOVER_CYCLES) + (units + 1) * FETCH_CYCLES + waited

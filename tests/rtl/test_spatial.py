@@ -81,7 +81,7 @@ def test_scores_and_cycles(height: int, width: int, idle: float) -> None:
         rate = rng.integers(0, 2048, (height, width))
         scores, cycles = run(rate, inhibition, idle)
         assert scores == reference(rate, inhibition)
-        assert cycles == {10}
+        assert cycles == {11}
 
 
 def test_saturation_at_both_ends() -> None:

@@ -236,8 +236,8 @@ def test_vectors_of_another_network_are_found_by_the_interpreter(case, simulatio
 
 @pytest.mark.slow
 def test_a_wrong_cycle_model_is_found(case, simulation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparta_sim.cycles.model.pool_cycles", lambda config, fields: 14)
-    with pytest.raises(MismatchError, match="node 'pool': cycles: model predicts 14, measured 13"):
+    monkeypatch.setattr("sparta_sim.cycles.model.pool_cycles", lambda config, fields: 15)
+    with pytest.raises(MismatchError, match="node 'pool': cycles: model predicts 15, measured 14"):
         measure_cosim(simulation, case.graph, [case.vectors(5)])
 
 

@@ -7,17 +7,24 @@ import pytest
 
 from sparta_hw.descriptor import Op, decode
 from sparta_hw.errors import InputFileError, SpartaError
-from sparta_rtl.sequencer import FETCH_CYCLES
+from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
 from sparta_sim.limits import descriptor_limits
 from sparta_sim.measure import fit_square, measure_estimate, synthesis_section
-from sparta_sim.report import read_section, write_report, write_section
+from sparta_sim.report import read_section, summary, write_report, write_section
 from sparta_sim.report.timeline import level_layers, timeline
-from sparta_sim.synthesis import Resources
+from sparta_sim.synthesis import CriticalPath, Resources, Step, Synthesis
 
 SYNTHESIS = synthesis_section(
     "tiny",
+    "0123456789abcdef",
     "LFE5U-85F",
-    Resources(lut4=1000, ccu2c=50, lutram=3, comb=1200, ff=900, bram=12, dsp=4, fmax_mhz=81.5),
+    Synthesis(
+        resources=Resources(lut4=1000, ccu2c=50, lutram=3, comb=1200, ff=900, bram=12, dsp=4, fmax_mhz=81.5),
+        fmax_of_seed={1: 81.5, 2: 70.0, 3: 75.0},
+        path=CriticalPath(
+            steps=(Step(source="rtl/sparta_rtl/fire.py:7", cell="fire", logic_ns=4.1, routing_ns=8.2),)
+        ),
+    ),
 )
 TRAINING = {
     "float_accuracy": 0.97, "accuracy": 0.96, "reproduced_accuracy": 0.96, "test_samples": 360,
@@ -39,13 +46,16 @@ def test_an_estimate_is_written_and_rendered(case, tmp_path: Path) -> None:
     assert page.startswith("# random-1 on core tiny\n")
     assert "| float | default | 97.00% |" in page
     assert "| 1,100 | 1,000 | 50 | 3 | 900 | 12 | 4 | 81.5 MHz |" in page
+    assert "81.5 MHz, the best of 3 placer seeds, median 75.0" in page
+    assert "| rtl/sparta_rtl/fire.py:7 | 4.10 | 8.20 |" in page
     assert "legacy" in page
     assert "Modelled" in page
 
 
 def test_layers_add_up_to_the_predicted_total(case) -> None:
     run = measure_estimate(case.program, [case.vectors(5)])["runs"][0]
-    fetches = FETCH_CYCLES * (len(run["layers"]) + 1)
+    units = len(run["layers"])
+    fetches = FETCH_CYCLES * (units + 1) + HANDOVER_CYCLES * units
     assert sum(layer["predicted"] for layer in run["layers"]) + fetches == pytest.approx(run["cycles_mean"])
 
 
@@ -121,3 +131,16 @@ def test_the_fit_finds_a_square_law() -> None:
 
 def test_the_fit_tells_when_there_is_no_square_law() -> None:
     assert fit_square([(k, (-1) ** k) for k in range(8)])["r2"] < 0.5
+
+
+def test_a_synthesis_of_another_core_is_told() -> None:
+    cosim = {
+        "core_key": "fedcba9876543210",
+        "inferences": 1,
+        "elements_compared": 1,
+        "mismatches": 0,
+        "runs": [],
+    }
+    told = "of another core than the co-simulation"
+    assert told in summary({"cosim": cosim, "synth": SYNTHESIS})
+    assert told not in summary({"cosim": cosim | {"core_key": SYNTHESIS["core_key"]}, "synth": SYNTHESIS})

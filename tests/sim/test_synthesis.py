@@ -111,16 +111,21 @@ def test_a_block_ram_takes_no_logic_and_an_unchanged_run_is_skipped(
 ) -> None:
     text = verilog.convert(RegisteredRam(), name="top", platform=VerilogTarget(), emit_src=False)
     text += RAM_VERILOG.read_text()
-    found = synthesise(text, "top", tmp_path)
+    synthesis = synthesise(text, "top", tmp_path, seeds=(1, 2))
+    found = synthesis.resources
     assert (found.bram, found.dsp) == (1, 0)
     assert found.ff == 36 + 9
     assert found.lut_eq < 36  # the counter: no forwarding around the memory
-    assert found.fmax_mhz > 50
+    assert found.fmax_mhz == max(synthesis.fmax_of_seed.values()) > 50
+    assert list(synthesis.fmax_of_seed) == [1, 2]
+    assert 1000 / found.fmax_mhz == pytest.approx(
+        synthesis.path.logic_ns + synthesis.path.routing_ns, rel=0.01
+    )
     assert (tmp_path / "top.bit").stat().st_size > 1000
-    assert "[1/3] synthesis: unchanged" not in capsys.readouterr().err
+    assert "[1/4] synthesis: unchanged" not in capsys.readouterr().err
     monkeypatch.setattr(flow.subprocess, "run", None)
-    assert synthesise(text, "top", tmp_path) == found
-    assert capsys.readouterr().err.count("unchanged") == 3
+    assert synthesise(text, "top", tmp_path, seeds=(1, 2)) == synthesis
+    assert capsys.readouterr().err.count("unchanged") == 4
 
 
 @pytest.mark.slow

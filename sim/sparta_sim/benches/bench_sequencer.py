@@ -6,7 +6,7 @@ from typing import Any
 import cocotb
 
 from sparta_hw.descriptor import DESCRIPTOR_WORDS, Op, encode
-from sparta_rtl.sequencer import FETCH_CYCLES, UNIT_OPS
+from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES, UNIT_OPS
 from sparta_sim.benches.streams import Bench, ReadMemory, WriteLog, unit_test
 
 
@@ -38,7 +38,7 @@ class _Units:
             dut.dones.value = 0
             if bench.pauses():
                 busy = bench.rng.randint(1, 3 * FETCH_CYCLES)
-                self.waits += max(busy - FETCH_CYCLES + 1, 0)
+                self.waits += max(busy - FETCH_CYCLES, 0)
                 dut.hold.value = 1
                 await bench.tick(busy)
                 assert not int(dut.starts.value)
@@ -59,7 +59,7 @@ async def _inference(bench: Bench, rows: ReadMemory, ops: Sequence[Op]) -> None:
     assert not int(dut.busy.value)
     assert units.started == list(zip(ops, program, strict=True))
     assert [(row, value) for row, value, _ in counters.events] == list(enumerate(units.cycles))
-    total = sum(units.cycles) + (len(ops) + 1) * FETCH_CYCLES + units.waits
+    total = sum(units.cycles) + len(ops) * HANDOVER_CYCLES + (len(ops) + 1) * FETCH_CYCLES + units.waits
     assert elapsed == int(dut.cycles.value) == total
 
 

@@ -18,11 +18,11 @@ STREAMED_BEGIN = 1
 """From ``start`` to the first tile's begin, where weights are streamed."""
 
 _FIRST_ROW = 6
-"""From the tile's begin to its first row: columns, multiply, row, product, line address, row register."""
+"""From the tile's begin to its first row: columns, clip, row, product, line address, row register."""
 _NEW_POSITION = 2
-"""Columns, multiply."""
-_READ = 3
-"""From a line's read to the queue's output: block RAM, register, mask."""
+"""Columns, clip."""
+_READ = 4
+"""From a line's read to the queue's output: block RAM, register, mask, queue."""
 _SUMS = 5
 """From a group's last entry to its sums: place, weight address, weight RAM, register, accumulator."""
 _SPIKES, _VALUES = 9, 6

@@ -12,7 +12,7 @@ from sparta_hw.program import Program
 from sparta_hw.tensor_layout import TensorLayout
 from sparta_rtl.cues import CUE_TAIL_CYCLES
 from sparta_rtl.feedback import FEEDBACK_CYCLES
-from sparta_rtl.sequencer import FETCH_CYCLES
+from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
 from sparta_sim.cycles.array import layer_cycles
 from sparta_sim.cycles.attention import attend_cycles
 from sparta_sim.cycles.selection import rank_cycles, score_cycles
@@ -45,7 +45,8 @@ class Prediction:
     @property
     def cycles(self) -> int:
         """Of the inference: all units, the fetch of each descriptor and of END (``sequencer.py``), and the waits."""
-        return sum(self.layer_cycles) + (len(self.layer_cycles) + 1) * FETCH_CYCLES + self.waits
+        units = len(self.layer_cycles)
+        return sum(self.layer_cycles) + units * HANDOVER_CYCLES + (units + 1) * FETCH_CYCLES + self.waits
 
 
 def entry_words(layout: TensorLayout, values: NDArray, config: CoreConfig) -> NDArray[np.int64]:
@@ -106,10 +107,10 @@ def predict(
                 words = layer_words(inputs[at], tensors, config)
                 count, active = layer_cycles(config, fields, words, k)
                 gap = config.lanes + 1 if fields["destination"] == Destination.LOGITS else 0
-                start = sum(cycles) + (at + 1) * FETCH_CYCLES + waits
+                start = sum(cycles) + at * HANDOVER_CYCLES + (at + 1) * FETCH_CYCLES + waits + 1
                 count, stalled = _tiles(config, fields, count, gap, stream, start)
                 if fields["cues"]:
-                    waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES, 0)
+                    waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES - 1, 0)
             case Op.SCORE:
                 count = score_cycles(config, fields)
             case Op.RANK:

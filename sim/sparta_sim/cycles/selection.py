@@ -34,10 +34,10 @@ def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, reques
     Tokens are read one in a period P, scored, and listed one a cycle::
 
         RATE            N + groups + rounds + 6,          rounds = ceil(groups / N)
-        MSP             N + K + 12
-        FUSION          8 N + K + 20                      priority too
-        with spatial    9 N + K + 27
-        dynamic         P N + K - P + 12 + choice         choice = 2 b + 35, b = bits of max_tokens * 2047
+        MSP             N + K + 13
+        FUSION          8 N + K + 24                      priority too
+        with spatial    9 N + K + 32
+        dynamic         P N + K - P + 13 + choice         choice = 2 b + 39, b = bits of max_tokens * 2047
 
     Parameters
     ----------
@@ -63,4 +63,4 @@ def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, reques
     else:
         read = READ_SPATIAL_CYCLES if spatial else READ_CYCLES
         chosen = last_token + read + (MLP_SCORE_CYCLES if period > 1 else SCORE_CYCLES)
-    return chosen + topk + 7
+    return chosen + topk + 8

@@ -8,7 +8,7 @@ __all__ = ["gate_cycles", "gather_cycles", "pool_cycles"]
 
 
 def gate_cycles(config: CoreConfig, fields: Mapping[str, int]) -> int:
-    """Clock cycles of the gate: ``chunks * (N * max(groups, p) + p + 9 + L) + 2``, p = ceil(8 / S).
+    """Clock cycles of the gate: ``chunks * (N * max(groups, p) + p + 14 + L) + 3``, p = ceil(8 / S).
 
     Parameters
     ----------
@@ -19,14 +19,14 @@ def gate_cycles(config: CoreConfig, fields: Mapping[str, int]) -> int:
     """
     planes = config.groups(config.token_bits)
     reads = fields["tokens"] * max(fields["groups"], planes)
-    return fields["chunks"] * (reads + planes + 9 + config.line) + 2
+    return fields["chunks"] * (reads + planes + 14 + config.line) + 3
 
 
 def gather_cycles(fields: Mapping[str, int], topk: int) -> int:
-    """Clock cycles of the gather unit, ``K * lines + 6``; ``lines`` counts."""
-    return topk * fields["lines"] + 6
+    """Clock cycles of the gather unit, ``K * lines + 7``; ``lines`` counts."""
+    return topk * fields["lines"] + 7
 
 
 def pool_cycles(config: CoreConfig, fields: Mapping[str, int]) -> int:
-    """Clock cycles of the pool, ``chunks * (L + ceil(8 / S) + 2) + 1``; ``chunks`` counts."""
-    return fields["chunks"] * (config.line + config.groups(config.token_bits) + 2) + 1
+    """Clock cycles of the pool, ``chunks * (L + ceil(8 / S) + 3) + 1``; ``chunks`` counts."""
+    return fields["chunks"] * (config.line + config.groups(config.token_bits) + 3) + 1

@@ -1,6 +1,7 @@
 """A report as Markdown."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from sparta_sim.report.timeline import TIMELINE_FILE, level_layers
@@ -28,6 +29,16 @@ def _nj(picojoule: float) -> str:
 
 def _percent(value: float) -> str:
     return f"{value:.2%}"
+
+
+def _fmax(part: Section) -> str:
+    """MHz of a synthesis: of its only placer seed, or of the best one and the median of all."""
+    of_seeds = [seed["fmax_mhz"] for seed in part["seeds"]]
+    if len(of_seeds) == 1:
+        return f"{part['fmax_mhz']:.1f} MHz (one placer seed)"
+    return (
+        f"{part['fmax_mhz']:.1f} MHz, the best of {len(of_seeds)} placer seeds, median {median(of_seeds):.1f}"
+    )
 
 
 def render(report: Section) -> str:
@@ -84,9 +95,14 @@ def summary(report: Section) -> str:
         part = report["synth"]
         lines.append(
             f"{part['device']}: {part['lut_eq']:,} LUT-eq, {part['ff']:,} FF, {part['bram']} BRAM,"
-            f" {part['dsp']} DSP, {part['fmax_mhz']:.1f} MHz"
+            f" {part['dsp']} DSP, {_fmax(part)}"
         )
-        for run in report["cosim"]["runs"] if "cosim" in report else ():
+        stale = "cosim" in report and report["cosim"]["core_key"] != part["core_key"]
+        if stale:
+            lines.append(
+                "these numbers are of another core than the co-simulation: run sparta-hw synth again"
+            )
+        for run in report["cosim"]["runs"] if "cosim" in report and not stale else ():
             micros = run["cycles"]["measured_mean"] / part["fmax_mhz"]
             lines.append(f"an inference at that clock: {micros:,.1f} us at K = {run['k']}")
     return "\n".join(f"- {line}" for line in lines)
@@ -209,3 +225,17 @@ def _synthesis(part: Section) -> Iterator[str]:
     row = (*(f"{number:,}" for number in numbers), f"{part['fmax_mhz']:.1f} MHz")
     yield from _table(("LUT-eq", "LUT4", "CCU2C", "LUT RAM", "FF", "BRAM", "DSP", "Fmax"), [row])
     yield from ("LUT-eq = LUT4 + 2 x CCU2C; BRAM is DP16KD, DSP is MULT18X18D.", "")
+    seeds = ", ".join(f"{seed['fmax_mhz']:.1f} (seed {seed['seed']})" for seed in part["seeds"])
+    path = part["critical_path"]
+    yield from (f"Fmax in MHz of each placer seed: {seeds}.", "")
+    yield from (
+        f"Critical path: {path['logic_ns']:.1f} ns logic, {path['routing_ns']:.1f} ns routing, register to register.",
+        "",
+    )
+    yield from _table(
+        ("source line", "logic, ns", "routing, ns"),
+        (
+            (step["source"] or step["cell"], f"{step['logic_ns']:.2f}", f"{step['routing_ns']:.2f}")
+            for step in path["steps"]
+        ),
+    )

@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, Mapping[str, Any]] = {
     },
     "cosim": {
         "network": _NETWORK,
+        "core_key": str,
         "stalls": NUMBER,
         "samples": int,
         "inferences": int,
@@ -75,6 +76,7 @@ SECTIONS: Mapping[str, Mapping[str, Any]] = {
     },
     "synth": {
         "core": str,
+        "core_key": str,
         "device": str,
         "lut4": int,
         "ccu2c": int,
@@ -85,6 +87,12 @@ SECTIONS: Mapping[str, Mapping[str, Any]] = {
         "bram": int,
         "dsp": int,
         "fmax_mhz": NUMBER,
+        "seeds": [{"seed": int, "fmax_mhz": NUMBER}],
+        "critical_path": {
+            "logic_ns": NUMBER,
+            "routing_ns": NUMBER,
+            "steps": [{"source": str, "cell": str, "logic_ns": NUMBER, "routing_ns": NUMBER}],
+        },
     },
 }
 """Required members: a type, a tuple of types, a mapping of members, or a list with the shape of its items."""

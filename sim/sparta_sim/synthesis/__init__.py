@@ -1,6 +1,16 @@
 """Verilog to an FPGA bitstream with tools from PyPI, and the numbers it costs."""
 
-from sparta_sim.synthesis.flow import synthesise
+from sparta_sim.synthesis.critical import CriticalPath, Step, parse_critical_path
+from sparta_sim.synthesis.flow import Synthesis, count_cells, synthesise
 from sparta_sim.synthesis.parse import Resources, parse_reports
 
-__all__ = ["Resources", "parse_reports", "synthesise"]
+__all__ = [
+    "CriticalPath",
+    "Resources",
+    "Step",
+    "Synthesis",
+    "count_cells",
+    "parse_critical_path",
+    "parse_reports",
+    "synthesise",
+]

