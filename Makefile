@@ -14,7 +14,7 @@ GENERATOR := $(wildcard rtl/sparta_rtl/*.py rtl/sparta_rtl/*.v) sparta_hw/config
 MEASURE := $(wildcard sim/sparta_sim/*.py sim/sparta_sim/*/*.py sim/sparta_sim/*.cpp)
 CHECKPOINT := quant/sparta_quant/checkpoints/digits.pt
 
-.PHONY: help setup rtl train synth verify prove mutate coverage test check bench bench-train format clean
+.PHONY: help setup rtl train synth verify prove mutate coverage test check bench bench-area bench-train format clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -66,6 +66,9 @@ check: $(SETUP) ## lint, format, types and unit tests
 
 bench: $(SETUP) ## speed as ratios to limits
 	$(RUN)/python -m benchmarks.run
+
+bench-area: $(SETUP) ## area, operations a second and a joule over adders and S; yosys, about an hour
+	$(RUN)/python -m benchmarks.area
 
 bench-train: $(SETUP) ## a training step and an inference against spikingjelly and snnTorch
 	$(RUN)/python -m benchmarks.train_speed

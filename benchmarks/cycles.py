@@ -38,14 +38,17 @@ class Workload:
     program: Program
     inputs: NDArray[np.uint8]
 
+    def samples(self, k: int) -> Iterator[dict[str, NDArray]]:
+        """Every tensor of each input by name, with K."""
+        values = interpret(self.graph, self.inputs, k)
+        for n in range(len(self.inputs)):
+            yield {self.program.input_name: self.inputs[n]} | {
+                name: value[n] for name, value in values.items()
+            }
+
     def predictions(self, k: int) -> list[Prediction]:
         """Modelled cycles of each input with K."""
-        values = interpret(self.graph, self.inputs, k)
-        samples = (
-            {self.program.input_name: self.inputs[n]} | {name: value[n] for name, value in values.items()}
-            for n in range(len(self.inputs))
-        )
-        return [predict(self.program, tensors, k, k) for tensors in samples]
+        return [predict(self.program, tensors, k, k) for tensors in self.samples(k)]
 
 
 def _workload(network: SpartaNetwork, core: str, inputs: NDArray[np.uint8]) -> Workload:

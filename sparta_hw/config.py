@@ -193,6 +193,8 @@ NAMED_CONFIGS = {
     config.name: config
     for config in (
         CoreConfig(name="digits"),
+        CoreConfig(name="standard", steps=4),
+        CoreConfig(name="wide", lanes=32, line=32, spike_lines=512, weight_rows=512),
         CoreConfig(
             name="tiny",
             lanes=4,

@@ -13,7 +13,7 @@ from sparta_sim.energy.activity import Block, Part, count_activity, layer_work
 from sparta_sim.energy.figures import FIGURES
 from sparta_sim.tensor_map import layer_inputs
 
-__all__ = ["EnergyEstimate", "estimate_energy", "legacy_pj"]
+__all__ = ["EnergyEstimate", "estimate_energy", "legacy_pj", "synaptic_operations"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,18 @@ def estimate_energy(
         if progress:
             progress()
     return EnergyEstimate(parts, blocks, tuple(layers), legacy)
+
+
+def synaptic_operations(program: Program, tensors: Mapping[str, NDArray], k: int) -> int:
+    """Weights that the neuron array adds for one sample: one a spike, or set bit of a bit plane, and real output."""
+    inputs = layer_inputs(program)
+    total = 0
+    for at, word in enumerate(program.descriptors):
+        fields = decode(word)
+        if fields["op"] is Op.LAYER:
+            words = layer_words(inputs[at], tensors, program.config)
+            total += layer_work(program.config, fields, words, k).spike_bits * fields["outputs"]
+    return total
 
 
 def legacy_pj(program: Program, tensors: Mapping[str, NDArray], k: int) -> dict[str, float]:
