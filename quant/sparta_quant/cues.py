@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from sparta_hw.config import CoreConfig
-from sparta_quant.first_spike import first_spike
 from sparta_quant.grid import GridModule, floor_ste
+from sparta_quant.spike_timing import spike_timing
 
 __all__ = ["Cues", "SpikeCues"]
 
@@ -32,17 +32,13 @@ class SpikeCues(GridModule):
     def forward(self, spikes: Tensor) -> Cues:
         """Cues of spikes (T, batch, C, H, W); tokens are the positions, row by row."""
         steps, channels = spikes.shape[0], spikes.shape[2]
-        train = spikes.flatten(3)
-        count = train.sum(0)
-        lead = first_spike(train)
-        tail = first_spike(train, backwards=True)
+        count, pairs, lead, tail = spike_timing(spikes.flatten(3))
         span = torch.where(count > 0, steps - 1 - tail - lead, 0).sum(1)
         gaps = torch.relu(count - 1).sum(1)
-        burst = (train[1:] * train[:-1]).sum((0, 2))
         return Cues(
             first=self._to_grid(lead.sum(1) / channels),
             interval=torch.where(gaps > 0, self._to_grid(span / gaps.clamp(min=1)), float(steps)),
-            burst=self._to_grid(burst / channels),
+            burst=self._to_grid(pairs.sum(1) / channels),
             rate=self._to_grid(count.sum(1) / channels),
         )
 

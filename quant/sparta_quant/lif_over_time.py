@@ -21,7 +21,7 @@ def lif_over_time(
     Parameters
     ----------
     x : Tensor (T, batch, C, H, W)
-        Currents.
+        Currents; bfloat16 halves what is moved through memory.
     tau_inv : Tensor, broadcasts with (C, 1, 1)
         Leak, 0 to 1.
     v_th : Tensor, broadcasts with (batch, C, 1, 1)
@@ -36,7 +36,7 @@ def lif_over_time(
     Returns
     -------
     Tensor (T, batch, C, H, W)
-        0 or 1, in the type of ``x``.
+        0 or 1, in the type of ``x``; membranes are at least float32.
     """
     return _LifOverTime.apply(x, tau_inv, v_th, v_reset, soft, frac)
 
@@ -46,16 +46,17 @@ class _LifOverTime(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, tau_inv: Tensor, v_th: Tensor, v_reset: float, soft: bool, frac: int | None
     ) -> Tensor:
-        margins, spikes = torch.empty_like(x), torch.empty_like(x)
-        v = torch.full_like(x[0], v_reset)
-        for x_t, margin, s_t in zip(x, margins, spikes, strict=True):
+        margins, spikes = torch.empty_like(x, dtype=v_th.dtype), torch.empty_like(x)
+        v = torch.full_like(margins[0], v_reset)
+        s_t = torch.empty_like(v)
+        for t, (x_t, margin) in enumerate(zip(x, margins, strict=True)):
             if frac is None:
-                v.lerp_(x_t, tau_inv)
+                v.lerp_(x_t.to(v.dtype), tau_inv)
             else:
                 charge = torch.sub(x_t, v, out=margin).mul_(tau_inv)
                 v.add_(charge.mul_(2.0**frac).floor_().mul_(2.0**-frac))
             torch.sub(v, v_th, out=margin)
-            torch.ge(margin, 0, out=s_t)
+            spikes[t] = torch.ge(margin, 0, out=s_t)
             _reset_(v, s_t, v_th, v_reset, soft)
         ctx.save_for_backward(x, tau_inv, v_th, margins, spikes)
         ctx.v_reset, ctx.soft = v_reset, soft
@@ -71,13 +72,14 @@ class _LifOverTime(torch.autograd.Function):
         d_x = tau_inv d_v'      d_tau_inv = d_v' (x - v)      g of the step before = (1 - tau_inv) d_v'
         """
         x, tau_inv, v_th, margins, spikes = ctx.saved_tensors
-        d_x = torch.empty_like(margins)
+        d_x = torch.empty_like(x)
+        wide = margins.dtype
         g, leak, threshold = (torch.zeros_like(margins[0]) for _ in range(3))
-        scratch = torch.empty_like(g)
+        scratch, v = torch.empty_like(g), torch.empty_like(g)
         for t in reversed(range(len(x))):
-            margin, s_t = margins[t], spikes[t]
+            margin, s_t = margins[t], spikes[t].to(wide)
             torch.mul(margin, margin, out=scratch).mul_(math.pi**2).add_(1)
-            m = torch.div(gradients[0][t], scratch, out=scratch)
+            m = torch.div(gradients[0][t].to(wide), scratch, out=scratch)
             threshold.sub_(m)
             if ctx.soft:
                 threshold.addcmul_(s_t, g, value=-1)
@@ -85,19 +87,15 @@ class _LifOverTime(torch.autograd.Function):
                 g.addcmul_(s_t, g, value=-1)
             d_v = g.add_(m)
             if ctx.needs_input_grad[1]:
-                v = _membrane_before(t, margins, spikes, v_th, ctx.v_reset, ctx.soft)
-                leak.addcmul_(d_v, torch.sub(x[t], v, out=scratch))
-            torch.mul(d_v, tau_inv, out=d_x[t])
-            g.sub_(d_x[t])
+                if t:
+                    torch.add(margins[t - 1], v_th, out=v)
+                    _reset_(v, spikes[t - 1].to(wide), v_th, ctx.v_reset, ctx.soft)
+                else:
+                    v.fill_(ctx.v_reset)
+                leak.addcmul_(d_v, torch.sub(x[t].to(wide), v, out=scratch))
+            d_x[t] = torch.mul(d_v, tau_inv, out=scratch)
+            g.sub_(scratch)
         return d_x, leak.sum_to_size(tau_inv.shape), threshold.sum_to_size(v_th.shape), None, None, None
-
-
-def _membrane_before(
-    t: int, margins: Tensor, spikes: Tensor, v_th: Tensor, v_reset: float, soft: bool
-) -> Tensor:
-    if t == 0:
-        return torch.full_like(margins[0], v_reset)
-    return _reset_(margins[t - 1] + v_th, spikes[t - 1], v_th, v_reset, soft)
 
 
 def _reset_(v: Tensor, spikes: Tensor, v_th: Tensor, v_reset: float, soft: bool) -> Tensor:

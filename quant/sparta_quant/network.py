@@ -116,7 +116,7 @@ class SpartaNetwork(GridModule):
             layers |= {f"{name}.{n}": cue for name, cue in scale._asdict().items()}
         record = self.msp(cues)
         layers |= record._asdict()
-        counts = [scale.sum(0).flatten(2).transpose(1, 2) for scale in scales]
+        counts = [scale.sum(0).to(record.rate.dtype).flatten(2).transpose(1, 2) for scale in scales]
         counts[-1] = on_grid(counts[-1], self.msp.cells)
         selected, selection = self.stsg(record, torch.cat(counts, 2), request)
         layers |= selected

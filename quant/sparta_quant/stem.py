@@ -45,6 +45,11 @@ class SpikingConv(GridModule):
         False: neurons without memory (K = 255).
     direct : bool
         The input is pixels 0 to 255, which every step sees.
+
+    Attributes
+    ----------
+    low_precision : bool
+        The first phase of training has the convolution, its currents and its spikes in bfloat16.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class SpikingConv(GridModule):
         self.shape = layer
         self.cell = cell
         self.direct = direct
+        self.low_precision = False
         self._steps = config.timesteps
         gain = _PIXEL_GAIN if direct else _SPIKE_GAIN / cell
         self.conv = conv_weights(inputs, layer.channels, layer.kernel, config.membrane.frac, gain)
@@ -91,6 +97,8 @@ class SpikingConv(GridModule):
 
     def _currents(self, frames: Tensor) -> Tensor:
         weight, bias = self.conv()
+        if self.low_precision and self.training and not self.exact:
+            frames, weight = frames.bfloat16(), weight.bfloat16()
         frames = frames.contiguous(memory_format=torch.channels_last)
         if self.cell > 1:
             frames = F.avg_pool2d(frames, self.cell, divisor_override=1)

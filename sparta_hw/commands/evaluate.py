@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparta_hw.commands.options import make_output, one_thread, positive
+from sparta_hw.commands.options import make_output, positive, tune_torch
 
 if TYPE_CHECKING:
     from sparta_hw.ir import Graph
@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print one line a model; with -o write evaluation.json."""
+    tune_torch()
+
     import json
     from dataclasses import asdict
     from tempfile import TemporaryDirectory
@@ -51,7 +53,6 @@ def run(options: argparse.Namespace) -> None:
     from sparta_quant.export import export_onnx
     from sparta_quant.named import core_name
 
-    one_thread()
     network, _ = load_checkpoint(options.network)
     config = network.config
     dataset = open_fitting(options.data, options.split, config)

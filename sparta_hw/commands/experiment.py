@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparta_hw.commands.options import add_output, make_output, one_thread, positive
+from sparta_hw.commands.options import add_output, make_output, positive, tune_torch
 
 if TYPE_CHECKING:
     from sparta_quant.config import SpartaConfig
@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write experiment.md, experiment.json, a plot for each table and figure, and the trained networks."""
+    tune_torch()
+
     import json
     from dataclasses import asdict, replace
 
@@ -58,7 +60,6 @@ def run(options: argparse.Namespace) -> None:
     from sparta_quant.named import core_name, named_network
     from sparta_quant.training import default_settings
 
-    one_thread()
     named = named_network(options.network)
     given = {
         name: getattr(options, name)

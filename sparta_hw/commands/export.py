@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparta_hw.commands.options import add_output, make_output, one_thread, positive
+from sparta_hw.commands.options import add_output, make_output, positive, tune_torch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write model.onnx and vectors/k<K>.npz, and training.json; check the file in ONNX Runtime, bit for bit."""
-    one_thread()
+    tune_torch()
     trained = options.network.endswith(".pt")
     (_export_trained if trained else _export_untrained)(options)
 

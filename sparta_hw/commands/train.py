@@ -2,7 +2,7 @@
 
 import argparse
 
-from sparta_hw.commands.options import add_output, make_output, one_thread, positive
+from sparta_hw.commands.options import add_output, make_output, positive, tune_torch
 
 NAME = "train"
 HELP = "quantisation-aware training of a network"
@@ -25,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--finetune-rate", type=float, help="at the start, on the grids (default: the network's)"
     )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        help="of the convolutions while training in floats (default: the network's)",
+    )
     parser.add_argument("--seed", type=int, help="of everything random (default: 0)")
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="only N training samples, spread over all"
@@ -38,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write network.pt, network.json and history.json (and training.pt, from which an interrupted training goes on)."""
+    if options.accelerator == "cpu":
+        tune_torch()
+
     import json
     from dataclasses import replace
 
@@ -48,10 +56,8 @@ def run(options: argparse.Namespace) -> None:
     from sparta_quant.named import named_network
     from sparta_quant.training import NETWORK_FILE, default_settings, train
 
-    if options.accelerator == "cpu":
-        one_thread()
     config = named_network(options.network)
-    names = ("epochs", "finetune_epochs", "batch", "learning_rate", "finetune_rate", "seed")
+    names = ("epochs", "finetune_epochs", "batch", "learning_rate", "finetune_rate", "precision", "seed")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     settings = replace(default_settings(config.name), **given)
     train_set, test_set = (

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparta_quant.first_spike import first_spike
 from sparta_quant.grid import floor_ste
 from sparta_quant.lif_over_time import lif_over_time
+from sparta_quant.spike_timing import SpikeTiming, spike_timing
 
 SHAPE = (7, 3, 4, 5, 2)
 
@@ -68,6 +68,22 @@ def test_lif_keeps_the_memory_layout_of_its_currents() -> None:
     assert spikes.stride() == x.stride()
 
 
+def test_lif_of_bfloat16_currents_has_the_spikes_of_float32() -> None:
+    draws = (torch.randn(SHAPE, generator=torch.Generator().manual_seed(3)) * 2).bfloat16()
+    tau_inv, v_th = torch.rand(4, 1, 1), torch.rand(4, 1, 1) + 0.5
+    results = []
+    for currents in (draws, draws.float()):
+        x = currents.clone().requires_grad_()
+        spikes = lif_over_time(x, tau_inv, v_th, v_reset=0.0, soft=True, frac=None)
+        assert spikes.dtype == x.dtype
+        spikes.sum().backward()
+        assert x.grad is not None
+        results.append((spikes.float(), x.grad.float()))
+    (half, half_gradient), (full, full_gradient) = results
+    assert torch.equal(half, full)
+    torch.testing.assert_close(half_gradient, full_gradient, rtol=2**-8, atol=0)
+
+
 def silence(spikes: Tensor) -> Tensor:
     silent, steps = torch.ones_like(spikes[0]), torch.zeros_like(spikes[0])
     for s_t in spikes:
@@ -76,15 +92,25 @@ def silence(spikes: Tensor) -> Tensor:
     return steps
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.2, 1.0])
-def test_first_spike_equals_the_sum_of_silence(rate: float) -> None:
+def timing_by_its_polynomials(spikes: Tensor) -> SpikeTiming:
+    pairs = (spikes[1:] * spikes[:-1]).sum(0)
+    return SpikeTiming(spikes.sum(0), pairs, silence(spikes), silence(spikes.flip(0)))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.4, 1.0])
+def test_spike_timing_equals_its_polynomials(rate: float) -> None:
     train = (torch.rand(SHAPE, generator=torch.Generator().manual_seed(2)) < rate).double()
-    for backwards in (False, True):
-        fused, reference = train.clone().requires_grad_(), train.clone().requires_grad_()
-        steps = first_spike(fused, backwards=backwards)
-        expected = silence(reference.flip(0) if backwards else reference)
-        assert torch.equal(steps, expected)
-        weights = torch.linspace(-1, 1, steps.numel(), dtype=torch.float64).view_as(steps)
-        (steps * weights).sum().backward()
-        (expected * weights).sum().backward()
-        torch.testing.assert_close(fused.grad, reference.grad)
+    fused, reference = train.clone().requires_grad_(), train.clone().requires_grad_()
+    values, expected = spike_timing(fused), timing_by_its_polynomials(reference)
+    for timing in (values, expected):
+        weights = torch.linspace(-1, 2, sum(part.numel() for part in timing), dtype=torch.float64)
+        (torch.stack(timing).flatten() * weights).sum().backward()
+    assert all(torch.equal(*parts) for parts in zip(values, expected, strict=True))
+    torch.testing.assert_close(fused.grad, reference.grad)
+
+
+def test_spike_timing_of_bfloat16_is_float32() -> None:
+    train = (torch.rand(SHAPE, generator=torch.Generator().manual_seed(2)) < 0.2).bfloat16()
+    for half, full in zip(spike_timing(train), spike_timing(train.float()), strict=True):
+        assert half.dtype == torch.float32
+        assert torch.equal(half, full)

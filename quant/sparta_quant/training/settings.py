@@ -1,11 +1,14 @@
 """How to train, and what suits each named network."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sparta_hw.errors import ConfigError
 from sparta_quant.data import Augmentation
 
 __all__ = ["TrainSettings", "default_settings"]
+
+_PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,11 @@ class TrainSettings:
         Of the cross-entropy.
     sparsity_weight : float
         Of :meth:`~sparta_quant.network.SpartaNetwork.sparsity_loss`, with dynamic K.
+    own_k : float
+        With dynamic K: part of the steps that take each sample's own K, 0 to below 1; the others take a sparsity level.
+    precision : {"float32", "bfloat16"}
+        Of the spiking convolutions while training in floats. Spikes are exact in both; currents and their gradients
+        have 8 bits in bfloat16, membranes and statistics 24. On the grids all is float32.
     augmentation : Augmentation
         What happens to each batch.
     seed : int
@@ -45,6 +53,8 @@ class TrainSettings:
     weight_decay: float = 1e-2
     label_smoothing: float = 0.1
     sparsity_weight: float = 10.0
+    own_k: float = 0.5
+    precision: Literal["float32", "bfloat16"] = "float32"
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(shift=1))
     seed: int = 0
 
@@ -52,16 +62,25 @@ class TrainSettings:
         for name, low in (("epochs", 1), ("finetune_epochs", 0), ("batch", 1)):
             if getattr(self, name) < low:
                 raise ConfigError(f"training: {name} must be at least {low}, not {getattr(self, name)}")
+        if not 0 <= self.own_k < 1:
+            raise ConfigError(f"training: own_k must be 0 to below 1, not {self.own_k}")
+        if self.precision not in _PRECISIONS:
+            raise ConfigError(
+                f"training: precision must be one of {', '.join(_PRECISIONS)}, not {self.precision!r}"
+            )
 
 
 _SETTINGS = {
     "digits": TrainSettings(),
     "nmnist": TrainSettings(
-        epochs=24,
-        finetune_epochs=3,
-        learning_rate=6e-3,
-        finetune_rate=2e-3,
-        augmentation=Augmentation(shift=2, rotation=15.0, zoom=0.15),
+        epochs=30,
+        finetune_epochs=4,
+        batch=32,
+        learning_rate=4e-3,
+        finetune_rate=1e-3,
+        own_k=0.8,
+        precision="bfloat16",
+        augmentation=Augmentation(shift=2, rotation=15.0, zoom=0.15, drop=0.125),
     ),
     "gesture": TrainSettings(
         epochs=40,

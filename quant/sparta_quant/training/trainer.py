@@ -29,8 +29,9 @@ _CALIBRATION_SAMPLES = 256
 class Trainer:
     """One training on the devices of ``fabric``.
 
-    Each step draws K, so that one network serves all sparsity levels: one of the levels, or, every second time with
-    dynamic K, each sample's own. Every process draws the same random numbers and takes its part of each batch.
+    Each step draws K, so that one network serves all sparsity levels: one of the levels, or, with dynamic K, each
+    sample's own in ``own_k`` of the steps. Every process draws the same random numbers and takes its part of each
+    batch.
 
     Parameters
     ----------
@@ -61,8 +62,10 @@ class Trainer:
             torch.manual_seed(settings.seed)
             self.network = SpartaNetwork(config)
         self._generator = torch.Generator().manual_seed(settings.seed)
-        own = [0] * len(config.k_levels) if config.dynamic_k else []
-        self._k_choices = (*config.k_levels, *own)
+        own = round(len(config.k_levels) * settings.own_k / (1 - settings.own_k)) if config.dynamic_k else 0
+        self._k_choices = (*config.k_levels, *[0] * own)
+        for stage in self.network.spiking:
+            stage.low_precision = settings.precision == "bfloat16"
         self._set_up()
 
     def _set_up(self) -> None:
