@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     from dataclasses import asdict, replace
 
     from sparta_hw.files import write_text
-    from sparta_quant.data import open_dataset
+    from sparta_quant.data import check_has_splits, open_dataset
     from sparta_quant.experiments.plots import plot_table, plot_variance
     from sparta_quant.experiments.report import table_section
     from sparta_quant.experiments.tables import TABLES, base_config
@@ -60,6 +60,7 @@ def run(options: argparse.Namespace) -> None:
     from sparta_quant.named import core_name, named_network
     from sparta_quant.training import default_settings
 
+    check_has_splits(options.data)
     named = named_network(options.network)
     given = {
         name: getattr(options, name)

@@ -52,10 +52,11 @@ def run(options: argparse.Namespace) -> None:
     from lightning_fabric import Fabric
 
     from sparta_hw.files import write_text
-    from sparta_quant.data import open_dataset
+    from sparta_quant.data import check_has_splits, open_dataset
     from sparta_quant.named import named_network
     from sparta_quant.training import NETWORK_FILE, default_settings, train
 
+    check_has_splits(options.data)
     config = named_network(options.network)
     names = ("epochs", "finetune_epochs", "batch", "learning_rate", "finetune_rate", "precision", "seed")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}

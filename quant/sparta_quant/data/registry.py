@@ -16,7 +16,7 @@ from sparta_quant.data.mnist import is_mnist, load_mnist
 from sparta_quant.data.nmnist import load_nmnist, load_nmnist_list, load_nmnist_npz
 from sparta_quant.data.recordings import Sampling
 
-__all__ = ["LAYOUTS", "Layout", "open_dataset"]
+__all__ = ["LAYOUTS", "Layout", "check_has_splits", "open_dataset"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,19 @@ LAYOUTS = (
     ),
 )
 """In the order in which they are tried."""
+
+
+def check_has_splits(source: str | Path) -> None:
+    """Refuse a source that is one split: a training measures on the other one.
+
+    Raises
+    ------
+    InputFileError
+        ``source`` is a file, which every split would read.
+    """
+    path = Path(source)
+    if source != DIGITS and path.is_file():
+        raise InputFileError(f"{path}: a file is one split; name the folder with both, for training and test")
 
 
 def open_dataset(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sparta_hw.errors import InputFileError
-from sparta_quant.data import open_dataset
+from sparta_quant.data import check_has_splits, open_dataset
 from sparta_quant.data.registry import LAYOUTS
 
 
@@ -18,6 +18,14 @@ def test_missing_path() -> None:
         InputFileError, match=r"nowhere: no such file or folder; name a data set, or 'digits'"
     ):
         open_dataset("nowhere", "test", steps=8)
+
+
+def test_one_split_is_not_enough_for_a_training(tmp_path: Path) -> None:
+    (tmp_path / "x_train.npz").touch()
+    with pytest.raises(InputFileError, match=r"x_train.npz: a file is one split; name the folder with both"):
+        check_has_splits(tmp_path / "x_train.npz")
+    check_has_splits(tmp_path)
+    check_has_splits("digits")
 
 
 def test_unknown_layout_lists_the_supported_ones(tmp_path: Path) -> None:
