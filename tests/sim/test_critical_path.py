@@ -32,6 +32,15 @@ def test_delays_are_summed_by_line() -> None:
     ]
 
 
+def test_a_longer_path_from_pad_to_pad_does_not_count(tmp_path: Path) -> None:
+    place = json.loads((RECORDED / "lane.place.json").read_text())
+    hop = {"type": "source", "delay": 30, "from": {"cell": "pad"}, "to": {"cell": "pad"}}
+    place["critical_paths"].append({"from": "<async>", "to": "<async>", "path": [hop]})
+    (tmp_path / "place.json").write_text(json.dumps(place))
+    path = parse_critical_path(tmp_path / "place.json", RECORDED / "lane.json", "top")
+    assert path.lines[0] == "harness.py:28"
+
+
 def first_hop(place: dict, netlist: dict) -> dict:
     return place["critical_paths"][0]["path"][0]
 

@@ -13,6 +13,8 @@ from sparta_sim.synthesis.parse import load_report, number
 __all__ = ["CriticalPath", "Step", "parse_critical_path"]
 
 _PYTHON_LINE = re.compile(r"[\w./-]+\.py:\d+")
+_PADS = "<async>"
+"""Where a path begins or ends that has no clock at that end."""
 _KINDS = {"clk-to-q": "logic", "logic": "logic", "setup": "logic", "routing": "routing"}
 
 
@@ -118,7 +120,7 @@ def _slowest(report: Mapping[str, Any], place: Path) -> list[Mapping[str, Any]]:
         hops = path.get("path") if isinstance(path, Mapping) else None
         if not isinstance(hops, list) or not all(isinstance(hop, Mapping) for hop in hops):
             raise InputFileError(f"{place}: a critical path of the report has no path")
-        if hops and path.get("from") == path.get("to"):
+        if hops and path.get("from") == path.get("to") != _PADS:
             found.append((sum(number(hop, ("delay",), place, float) for hop in hops), hops))
     if not found:
         raise InputFileError(f"{place}: the report has no critical path from a clock to itself")
