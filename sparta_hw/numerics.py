@@ -56,6 +56,11 @@ class FixedPoint:
         return (1 << self.bits - 1) - 1 if self.signed else (1 << self.bits) - 1
 
     @property
+    def magnitude(self) -> int:
+        """Largest magnitude of an integer of the format."""
+        return max(self.max, -self.min)
+
+    @property
     def scale(self) -> float:
         """Real value of one least significant bit."""
         return 2.0**-self.frac

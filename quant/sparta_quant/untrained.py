@@ -10,7 +10,7 @@ from sparta_quant.data.camera import image_events, upsample
 from sparta_quant.inputs import network_inputs
 from sparta_quant.network import SpartaNetwork
 
-__all__ = ["camera_digits", "untrained_network"]
+__all__ = ["camera_digits", "untrained_model", "untrained_network"]
 
 
 def camera_digits(config: SpartaConfig, samples: int) -> NDArray[np.uint8]:
@@ -38,9 +38,14 @@ def camera_digits(config: SpartaConfig, samples: int) -> NDArray[np.uint8]:
     return image_events(images, 2.0, path)
 
 
-@torch.no_grad()
 def untrained_network(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpartaNetwork:
-    """A deployed network with initial weights, its normalisation and feedback controller settled on ``samples``.
+    """A deployed network with initial weights: :func:`untrained_model`, deployed."""
+    return untrained_model(config, samples, seed).deploy()
+
+
+@torch.no_grad()
+def untrained_model(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpartaNetwork:
+    """A quantised network with initial weights, its normalisation and feedback controller settled on ``samples``.
 
     Parameters
     ----------
@@ -63,4 +68,4 @@ def untrained_network(config: SpartaConfig, samples: NDArray[np.uint8], seed: in
     network.eval()
     if network.feedback is not None:
         network.calibrate_feedback(inputs)
-    return network.deploy()
+    return network

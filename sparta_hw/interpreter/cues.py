@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
+from sparta_hw.interpreter.frames import by_step
 from sparta_hw.ir import TokenScore, Value
 from sparta_hw.numerics import FixedPoint, saturate
 
@@ -14,23 +15,37 @@ IntArray = NDArray[np.int64]
 _SCORE = FixedPoint(CoreConfig.score_bits, CoreConfig.score_frac)
 
 
-def spike_cues(spikes: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Cues first, interval, burst, rate, each (n, positions) on grid 2^-3, of spikes (n, T, C, H, W)."""
+def spike_cues(spikes: NDArray[np.integer]) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Cues first, interval, burst, rate, each (n, positions) on grid 2^-3, of spikes (n, T, C, H, W), T below 256."""
     samples, steps, channels, height, width = spikes.shape
-    words = spikes.reshape(samples, steps, channels, height * width)
-    count = words.sum(axis=1)
-    spiking = count > 0
-    earliest = np.where(spiking, words.argmax(axis=1), steps)
-    latest = steps - 1 - words[:, ::-1].argmax(axis=1)
-    pairs = (words[:, 1:] & words[:, :-1]).sum(axis=1)
+    trains = by_step(spikes).reshape(steps, samples, height * width, channels)
+    spike_count = trains.sum(axis=0, dtype=np.uint8)
+    spiking, count = _total((spike_count > 0).view(np.uint8)), _total(spike_count)
+    pairs = _total((trains[1:] & trains[:-1]).sum(axis=0, dtype=np.uint8))
+    from_first, up_to_last = (_total(_steps_from_first(order)) for order in (trains, trains[::-1]))
 
-    span = np.where(spiking, latest - earliest, 0).sum(axis=1) << CoreConfig.cue_frac
-    gaps = np.maximum(count - 1, 0).sum(axis=1)
+    # last - first of a neuron that spikes is from_first + up_to_last - (T + 1).
+    span = from_first + up_to_last - (steps + 1) * spiking << CoreConfig.cue_frac
+    gaps = count - spiking
     interval = np.where(gaps > 0, span // np.maximum(gaps, 1), steps << CoreConfig.cue_frac)
     first, burst, rate = (
-        (part.sum(axis=1) << CoreConfig.cue_frac) // channels for part in (earliest, pairs, count)
+        (total << CoreConfig.cue_frac) // channels for total in (steps * channels - from_first, pairs, count)
     )
     return first, interval, burst, rate
+
+
+def _steps_from_first(trains: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Steps from the first spike on, 0 of a silent neuron, of spikes (T, ...)."""
+    seen, steps = np.zeros_like(trains[0]), np.zeros_like(trains[0])
+    for spikes in trains:
+        seen |= spikes
+        steps += seen
+    return steps
+
+
+def _total(neurons: NDArray[np.uint8]) -> IntArray:
+    """Sum over all channels; faster than ``sum`` of small integers."""
+    return np.einsum("npc->np", neurons, dtype=np.int64, casting="safe")
 
 
 def records(op: TokenScore, values: dict[str, IntArray]) -> list[IntArray]:
@@ -38,8 +53,10 @@ def records(op: TokenScore, values: dict[str, IntArray]) -> list[IntArray]:
     msp, temporal, first, interval, rate = (np.zeros((), np.int64) for _ in range(5))
     for scale in op.scales:
         cues = [_on_grid(values, cue, scale.cells) for cue in scale.cues]
-        msp = msp + sum(table[cue] for table, cue in zip(scale.msp_tables, cues, strict=True))
-        temporal = temporal + sum(table[cue] for table, cue in zip(scale.temporal_tables, cues, strict=True))
+        msp = msp + sum(table.take(cue) for table, cue in zip(scale.msp_tables, cues, strict=True))
+        temporal = temporal + sum(
+            table.take(cue) for table, cue in zip(scale.temporal_tables, cues, strict=True)
+        )
         first, interval, rate = first + cues[0], interval + cues[1], rate + cues[3]
     return [saturate(msp, _SCORE), saturate(temporal, _SCORE), first, interval, rate]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sparta_hw.errors import CapacityError, InputFileError
 from sparta_hw.interpreter.attention import attention, next_state, projection
 from sparta_hw.interpreter.cues import records, spike_cues
-from sparta_hw.interpreter.gate import gate, pool, token_gain
+from sparta_hw.interpreter.gate import gate, pool, rows, token_gain
 from sparta_hw.interpreter.selection import (
     centre_surround,
     dynamic_k,
@@ -44,11 +44,13 @@ from sparta_hw.ir import (
 __all__ = ["run", "run_stream"]
 
 IntArray = NDArray[np.int64]
+Tensor = NDArray[Any]
+"""Integers: uint8 of spikes, int32 or int64 of others."""
 
 
 def run(
     graph: Graph, inputs: NDArray[Any], k: int | None = None, state: IntArray | None = None
-) -> dict[str, IntArray]:
+) -> dict[str, Tensor]:
     """All layer results of a batch.
 
     Parameters
@@ -64,9 +66,10 @@ def run(
 
     Returns
     -------
-    dict of str to int64 array
-        Integers of each tensor by name, the batch dimension first: (n, *shape of the value). Tensors over ranks
-        have as many as the largest K of the batch. ``k`` (n,) is the K of each sample.
+    dict of str to int array
+        Integers of each tensor by name, the batch dimension first: (n, *shape of the value); uint8 of spikes, int32
+        or int64 of others. Tensors over ranks have as many as the largest K of the batch. ``k`` (n,) is the K of
+        each sample.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def run(
     return execution.results()
 
 
-def run_stream(graph: Graph, inputs: NDArray[Any], k: int | None = None) -> dict[str, IntArray]:
+def run_stream(graph: Graph, inputs: NDArray[Any], k: int | None = None) -> dict[str, Tensor]:
     """As :func:`run`, but each sample starts from the feedback state that the one before it left, the first from 0.
 
     Tensors over ranks have as many as the largest K of the stream; the rows beyond a sample's own are zero.
@@ -91,16 +94,16 @@ def run_stream(graph: Graph, inputs: NDArray[Any], k: int | None = None) -> dict
     if not graph.feedback:
         return run(graph, inputs, k)
     state = np.zeros(1, np.int64)
-    parts: list[dict[str, IntArray]] = []
+    parts: list[dict[str, Tensor]] = []
     for sample in inputs:
         parts.append(run(graph, sample[None], k, state))
         state = parts[-1]["next_state"].reshape(1)
     return {name: _stacked([part[name] for part in parts]) for name in (parts[0] if parts else ())}
 
 
-def _stacked(rows: list[IntArray]) -> IntArray:
+def _stacked(rows: list[Tensor]) -> Tensor:
     shape = tuple(int(n) for n in np.max([row.shape[1:] for row in rows], axis=0))
-    stacked = np.zeros((len(rows), *shape), np.int64)
+    stacked = np.zeros((len(rows), *shape), np.result_type(*rows))
     for n, row in enumerate(rows):
         own = tuple(slice(size) for size in row.shape[1:])
         stacked[n : n + 1][(slice(None), *own)] = row
@@ -119,37 +122,38 @@ def _checked_k(graph: Graph, k: int | None) -> int:
     return request
 
 
-def _checked_input(graph: Graph, inputs: NDArray[Any]) -> IntArray:
+def _checked_input(graph: Graph, inputs: NDArray[Any]) -> NDArray[np.uint8]:
     batch = np.asarray(inputs)
     name = graph.input.name
     if batch.shape[1:] != graph.input.shape:
         expected = "x".join(map(str, graph.input.shape))
         raise InputFileError(f"{name}: the input has shape {batch.shape}, not (n, {expected})")
     top = 1 if graph.input.kind is Kind.SPIKES else graph.input.type.max
-    if not np.all((batch >= 0) & (batch <= top) & (batch == np.floor(batch))):
+    whole = np.issubdtype(batch.dtype, np.integer) or np.array_equal(batch, np.floor(batch))
+    if batch.size and not (whole and batch.min() >= 0 and batch.max() <= top):
         allowed = "0 or 1" if top == 1 else f"integers 0 to {top}"
         raise InputFileError(f"{name}: values must be {allowed}, not {batch.min()} to {batch.max()}")
-    return batch.astype(np.int64)
+    return batch.astype(np.uint8, copy=False)
 
 
 class _Execution:
     """Values of a batch so far; ``k`` (n,) and the feedback ``state`` (n,) are those of each sample."""
 
-    def __init__(self, graph: Graph, batch: IntArray, request: int, state: IntArray) -> None:
+    def __init__(self, graph: Graph, batch: Tensor, request: int, state: IntArray) -> None:
         self._graph = graph
-        self._values = {graph.input.name: batch}
+        self._values: dict[str, Tensor] = {graph.input.name: batch}
         self._request = request
         self._state = state
         self._k = np.full(len(batch), request)
 
-    def results(self) -> dict[str, IntArray]:
+    def results(self) -> dict[str, Tensor]:
         """Everything but the input."""
         return {**{n: v for n, v in self._values.items() if n != self._graph.input.name}, "k": self._k}
 
-    def _get(self, *values: Value) -> list[IntArray]:
+    def _get(self, *values: Value) -> list[Tensor]:
         return [self._values[value.name] for value in values]
 
-    def _optional(self, value: Value | None) -> IntArray | None:
+    def _optional(self, value: Value | None) -> Tensor | None:
         return None if value is None else self._values[value.name]
 
     def execute(self, op: Operation) -> None:
@@ -184,7 +188,7 @@ class _Execution:
                 values[name] = token_priority(op, first, interval, rate, values[op.gain.name])
             case GatherTokens():
                 tokens, index = self._get(op.tokens, op.index)
-                values[name] = np.take_along_axis(tokens, index[:, :, None], axis=1)
+                values[name] = rows(tokens, index)
             case Projection():
                 values[name] = projection(op, tuple(self._get(*op.inputs)))
             case SparseAttention():
@@ -206,5 +210,5 @@ class _Execution:
     def _store(self, outputs: tuple[Value, ...], results: tuple[IntArray, ...] | list[IntArray]) -> None:
         self._values.update(zip((output.name for output in outputs), results, strict=True))
 
-    def _grouped(self, group: Value | None, *grid: Value) -> list[IntArray]:
+    def _grouped(self, group: Value | None, *grid: Value) -> list[Tensor]:
         return [grouped(part, self._optional(group)) for part in self._get(*grid)]

@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
+from sparta_hw.interpreter.frames import by_step
 from sparta_hw.ir import GateSource, TokenGate, TokenPool
 from sparta_hw.numerics import floor_shift, saturate
 
-__all__ = ["gate", "pool", "score_bucket", "token_gain"]
+__all__ = ["gate", "pool", "rows", "score_bucket", "token_gain"]
 
 IntArray = NDArray[np.int64]
 
@@ -35,15 +36,20 @@ def gate(op: TokenGate, spikes: dict[str, IntArray], gain: IntArray, group: IntA
     counts = [_counts(source, spikes[source.spikes.name]) for source in op.sources]
     count = np.concatenate(counts, axis=2)
     if group is not None:
-        count = np.take_along_axis(count, group[:, :, None], axis=1)
-    return np.minimum(floor_shift(count * gain[:, :, None], op.shift), op.output.type.max)
+        count = rows(count, group)
+    return np.minimum(floor_shift(count * gain.astype(np.int32)[:, :, None], op.shift), op.output.type.max)
 
 
-def _counts(source: GateSource, spikes: IntArray) -> IntArray:
+def _counts(source: GateSource, spikes: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Spike counts (n, grid tokens, C)."""
     samples, _, channels, height, width = spikes.shape
-    count = spikes.sum(axis=1).reshape(samples, channels, height * width).transpose(0, 2, 1)
+    count = by_step(spikes).sum(axis=0, dtype=np.uint8).reshape(samples, height * width, channels)
     return count if source.cells is None else count[:, source.cells]
+
+
+def rows(values: NDArray, index: IntArray) -> NDArray:
+    """Rows ``index`` (n, ranks) of values (n, tokens, ...)."""
+    return values[np.arange(len(values))[:, None], index]
 
 
 def pool(op: TokenPool, tokens: IntArray, attended: IntArray) -> IntArray:

@@ -56,7 +56,8 @@ def centre_surround(op: CentreSurround, rate: IntArray, group: IntArray | None) 
     """Rate (n, grid tokens) less that of its neighbours in the grid, (n, N)."""
     grid = rate.reshape(-1, op.height, op.width)
     padded = np.pad(grid, ((0, 0), (1, 1), (1, 1)))
-    block = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2)).sum(axis=(3, 4))
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    block = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
     competed = ((grid << _CENTRE_SHIFT) - op.inhibition * (block - grid)) >> _CENTRE_SHIFT
     return grouped(saturate(competed, _SCORE).reshape(rate.shape), group)
 

@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparta_hw.errors import CapacityError, InputFileError
 from sparta_hw.interpreter import run, run_stream
 from sparta_hw.interpreter.attention import attention
 from sparta_hw.interpreter.exact import exact_matmul
+from sparta_hw.interpreter.frames import by_step
 from sparta_hw.interpreter.spiking import convolution, hilif, spiking_conv
 from sparta_hw.ir import Kind, SparseAttention, SpikingConv, ThresholdFeedback, Value
 from sparta_hw.numerics import EXP_TABLE, RECIPROCAL_TABLE, FixedPoint
@@ -51,16 +52,51 @@ def neuron(soft: bool, leak: int = 128, threshold: int = 10, v_reset: int = 0) -
     ],
 )
 def test_hilif_by_hand(op: SpikingConv, drive: list[int], expected: list[int]) -> None:
-    x = np.array(drive).reshape(1, 4, 1, 1, 1)
-    threshold = op.threshold.reshape(1, 1, 1, 1)
-    assert hilif(op, x, threshold).reshape(-1).tolist() == expected
+    x = np.array(drive, np.int32).reshape(4, 1, 1)
+    membrane, spikes = np.full((1, 1), op.v_reset, np.int32), np.empty((4, 1, 1), np.uint8)
+    hilif(op, x, op.threshold[None], membrane, spikes)
+    assert spikes.reshape(-1).tolist() == expected
 
 
 def test_convolution_by_hand() -> None:
-    frame = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 1]]).reshape(1, 1, 3, 3)
-    weight = np.arange(1, 10).reshape(1, 1, 3, 3)
-    assert convolution(frame, weight, 1, 0).item() == 1 + 3 + 5 + 7 + 8 + 9
-    assert convolution(frame, weight, 2, 1).reshape(2, 2).tolist() == [[5 + 9, 5 + 7], [3 + 5 + 6, 1 + 4 + 5]]
+    frame = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 1]], np.uint8).reshape(1, 1, 1, 3, 3)
+    whole = replace(neuron(soft=True), weight=np.arange(1, 10).reshape(1, 1, 3, 3))
+    assert convolution(whole, by_step(frame)[0]).item() == 1 + 3 + 5 + 7 + 8 + 9
+    sums = convolution(replace(whole, stride=2), by_step(frame, pad=1)[0])
+    assert sums.reshape(2, 2).tolist() == [[5 + 9, 5 + 7], [3 + 5 + 6, 1 + 4 + 5]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_convolution_agrees_with_its_definition(seed: int) -> None:
+    """One window at a time, of frames in either order in memory."""
+    rng = np.random.default_rng(seed)
+    (inputs, outputs), kernel = rng.integers(1, 6, 2), rng.integers(1, 4, 2)
+    stride, pad = int(rng.integers(1, 4)), int(rng.integers(0, 3))
+    height, width = rng.integers(3, 8, 2)
+    frames = rng.integers(0, 2, (2, 3, inputs, height, width), np.uint8)
+    weight = rng.integers(-128, 128, (outputs, inputs, *kernel))
+    op = replace(neuron(soft=True), weight=weight, stride=stride)
+
+    padded = np.pad(frames, ((0, 0), (0, 0), (0, 0), (pad, pad), (pad, pad))).astype(np.int64)
+    rows, columns = (
+        range(0, size - extent + 1, stride) for size, extent in zip(padded.shape[3:], kernel, strict=True)
+    )
+    expected = [
+        [
+            [
+                np.sum(weight * padded[n, t, :, r : r + kernel[0], c : c + kernel[1]], (1, 2, 3))
+                for c in columns
+            ]
+            for r in rows
+        ]
+        for t in range(3)
+        for n in range(2)
+    ]
+    in_order = by_step(frames).transpose(1, 0, 4, 2, 3)
+    for values in (frames, frames.astype(np.int64), in_order):
+        ordered = by_step(values, pad)
+        sums = convolution(op, ordered.reshape(-1, *ordered.shape[2:]))
+        np.testing.assert_array_equal(sums, expected)
 
 
 @pytest.mark.parametrize(
@@ -143,14 +179,50 @@ def test_attention_agrees_with_its_equations(k: int, features: int, heads: int, 
         assert not result[n, own:].any()
 
 
+@settings(deadline=None)
 @given(st.sampled_from([1, 1 << 8, 1 << 20, 1 << 40]), st.integers(0, 99))
 def test_matmul_is_exact_at_every_magnitude(limit: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     left, right = rng.integers(-limit, limit + 1, (3, 7)), rng.integers(-100, 100, (7, 2))
-    expected = [
-        [sum(int(a) * int(b) for a, b in zip(row, col, strict=True)) for col in right.T] for row in left
-    ]
-    assert exact_matmul(left, right).tolist() == expected
+    assert exact_matmul(left, right).tolist() == scalar_product(left, right)
+
+
+@settings(deadline=None)
+@given(st.sampled_from([1, 64, 255]), st.booleans(), st.integers(0, 99))
+def test_matmul_of_bytes_is_exact_with_and_without_onnx_runtime(top: int, installed: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    left, right = rng.integers(0, top + 1, (5, 70), np.uint8), rng.integers(-127, 128, (70, 9))
+    left[0], right[:, 0], right[:, 1] = top, 127, -127
+    with pytest.MonkeyPatch.context() as patch:
+        if not installed:
+            patch.setattr("sparta_hw.interpreter.exact.byte_product", lambda left, right: None)
+        assert exact_matmul(left, right, top).tolist() == scalar_product(left, right)
+
+
+def test_products_of_bytes_cannot_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some processors add two products in 16 bits: 2 * 129 * 127 fits, 2 * 130 * 127 does not."""
+    seen = []
+    monkeypatch.setattr(
+        "sparta_hw.interpreter.exact.byte_product", lambda left, right: seen.append(left.max())
+    )
+    right = np.full((4, 1), 127)
+    for top, weight in ((129, right), (130, right), (1, right + 1), (1, -right - 1), (1, right)):
+        left = np.full((1, 4), top, np.uint8)
+        assert exact_matmul(left, weight).item() == 4 * top * weight[0, 0]
+    assert seen == [129, 1, 1]
+
+
+def scalar_product(left: np.ndarray, right: np.ndarray) -> list[list[int]]:
+    return [[sum(int(a) * int(b) for a, b in zip(row, col, strict=True)) for col in right.T] for row in left]
+
+
+def test_weights_cannot_change_once_they_were_used() -> None:
+    graph = random_graph(0, coding="spikes")
+    run(graph, random_input(graph, 0, 1))
+    first = graph.operations[0]
+    assert isinstance(first, SpikingConv)
+    with pytest.raises(ValueError, match="read-only"):
+        first.weight[0] = 0
 
 
 def test_one_flipped_weight_is_seen() -> None:
@@ -165,11 +237,15 @@ def test_one_flipped_weight_is_seen() -> None:
     assert np.any(before["stem.0"] != after["stem.0"])
 
 
-def test_splitting_the_batch_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = random_graph(1)
-    inputs = random_input(graph, 1, 4)
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("block", [1, 200])
+def test_splitting_samples_and_steps_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, seed: int, block: int
+) -> None:
+    graph = random_graph(seed)
+    inputs = random_input(graph, seed, 4)
     whole = run(graph, inputs)
-    monkeypatch.setattr("sparta_hw.interpreter.spiking._PATCH_ENTRIES", 1)
+    monkeypatch.setattr("sparta_hw.interpreter.spiking._BLOCK", block)
     for name, values in run(graph, inputs).items():
         np.testing.assert_array_equal(values, whole[name], err_msg=name)
 

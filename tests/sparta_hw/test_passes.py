@@ -13,6 +13,7 @@ from sparta_hw.commands import compile as compile_command
 from sparta_hw.config import NAMED_CONFIGS, CoreConfig
 from sparta_hw.errors import CapacityError
 from sparta_hw.interpreter.attention import projection
+from sparta_hw.interpreter.frames import by_step
 from sparta_hw.interpreter.spiking import convolution
 from sparta_hw.ir import FuseScores, Graph, Operation, Projection, SpikingConv, TokenMLP
 from sparta_hw.onnx_import import import_model
@@ -181,8 +182,8 @@ def test_bounds_hold_in_the_interpreter() -> None:
     graph = random_graph(1, **{**PLAIN, "layers": 2})
     ranges = plan_graph(graph, TINY).ranges
     conv, hidden = operation(graph, "stem.0.conv"), operation(graph, "hidden.0")
-    frames = random_input(graph, 1, 6).reshape(-1, *graph.input.shape[1:])
-    sums = convolution(frames.astype(np.int64), conv.weight, conv.stride, conv.pad)
+    frames = by_step(random_input(graph, 1, 6), conv.pad)
+    sums = convolution(conv, frames.reshape(-1, *frames.shape[2:]))
     found = entry(ranges, conv.node, "accumulator")
     assert found.low <= sums.min()
     assert sums.max() <= found.high
