@@ -11,7 +11,7 @@ SAMPLES ?= 20
 COMPILER := $(wildcard sparta_hw/*.py sparta_hw/*/*.py)
 TRAINER := $(wildcard quant/sparta_quant/*.py)
 GENERATOR := $(wildcard rtl/sparta_rtl/*.py rtl/sparta_rtl/*.v) sparta_hw/config.py sparta_hw/descriptor.py sparta_hw/numerics.py
-MEASURE := $(wildcard sim/sparta_sim/*.py sim/sparta_sim/*/*.py sim/sparta_sim/*.cpp)
+MEASURE := $(wildcard sim/sparta_sim/*.py sim/sparta_sim/*/*.py sim/sparta_sim/*.cpp sim/sparta_sim/*.h)
 CHECKPOINT := quant/sparta_quant/checkpoints/digits.pt
 
 .PHONY: help setup rtl train synth verify prove mutate coverage test check bench bench-area bench-train format clean

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from sparta_hw.descriptor import Op, decode
 from sparta_hw.program import Program
-from sparta_rtl.sequencer import FETCH_CYCLES
+from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
+from sparta_sim.cycles.array import STREAMED_BEGIN
 from sparta_sim.cycles.model import Prediction
 
 __all__ = ["Bandwidth", "weight_bandwidth"]
@@ -93,11 +94,11 @@ def _tiles(
         fields = decode(word)
         if fields["op"] is Op.LAYER:
             tiles = fields["tiles"]
-            first = now + cycles % tiles
+            alone = (cycles - STREAMED_BEGIN) // tiles
             for n in range(tiles):
-                begin.append(first + n * (cycles // tiles))
-                end.append(begin[-1] + cycles // tiles)
+                begin.append(now + STREAMED_BEGIN + n * alone)
+                end.append(begin[-1] + alone)
                 size.append(fields["weight_pitch"] * program.config.lanes)
                 nodes.append(node)
-        now += cycles
+        now += cycles + HANDOVER_CYCLES
     return np.array(begin), np.array(end), np.array(size), nodes

@@ -237,4 +237,34 @@ FAULTS = (
         "elapsed.eq(-1)",
         "elapsed.eq(elapsed + 1)",
     ),
+    Fault(
+        "underrun: a tile begins before its weights are there",
+        "neuron_array.py",
+        "enough.eq(self.ring.filled >= needed)",
+        "enough.eq(1)",
+    ),
+    Fault(
+        "overflow: a burst is asked for without room in the ring",
+        "weight_stream.py",
+        "(room >= burst)",
+        "(room != 0)",
+    ),
+    Fault(
+        "stale data: beats of before a restart are kept",
+        "weight_stream.py",
+        "good.eq(axi.rvalid & ~self._restarting",
+        "good.eq(axi.rvalid",
+    ),
+    Fault(
+        "broken protocol: a restart withdraws an offered address",
+        "weight_stream.py",
+        "with m.If(axi.arready):",
+        "with m.If(axi.arready | self.control.restart):",
+    ),
+    Fault(
+        "silent error: a bad response counts as weights",
+        "weight_stream.py",
+        "~self.control.failed & (axi.rresp == 0)",
+        "~self.control.failed",
+    ),
 )

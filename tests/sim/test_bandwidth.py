@@ -10,6 +10,7 @@ from sparta_hw.descriptor import Op, decode
 from sparta_hw.errors import SpartaError
 from sparta_hw.passes import compile_model
 from sparta_hw.program import Program
+from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
 from sparta_sim.bandwidth import weight_bandwidth
 from sparta_sim.cycles.model import Prediction
 from sparta_sim.cycles.stream import MemoryTiming, WeightStream
@@ -45,14 +46,13 @@ def stalls(program: Program, prediction: Prediction, inferences: int = 60) -> in
     stream, now, waited = WeightStream(program.config, len(program.weights), LATENCY), 0, 0
     for _ in range(inferences):
         for fields, cycles in zip(layers(program), prediction.layer_cycles, strict=True):
-            now += 13
+            now += FETCH_CYCLES + HANDOVER_CYCLES + (1 if fields["op"] is Op.LAYER else cycles)
             for _ in range(fields.get("tiles", 0)):
                 begin = max(now, stream.rows_there(fields["weight_pitch"]) + 1)
                 waited += begin - now
-                now = begin + cycles // fields["tiles"]
+                now = begin + (cycles - 1) // fields["tiles"]
                 stream.release(fields["weight_pitch"], now)
-            now += cycles if fields["op"] is not Op.LAYER else cycles % fields["tiles"]
-        now += 13
+        now += FETCH_CYCLES
     return waited
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,8 +90,18 @@ def test_totals_add_up_in_every_division(case) -> None:
     assert estimate.total_pj == pytest.approx(total)
     assert sum(estimate.parts.values()) == pytest.approx(total)
     assert sum(estimate.layers) == pytest.approx(total)
-    assert set(estimate.parts) == {part.value for part in Part}
+    assert set(estimate.parts) == {part.value for part in Part if part is not Part.EXTERNAL}
     assert estimate.to_json()["kind"] == "modelled"
+
+
+def test_streamed_weights_cost_a_dram_access_and_a_write_each(case) -> None:
+    program, tensors = case.program, case.sample(0)
+    streaming = replace(program, config=replace(program.config, stream_bits=32))
+    more = estimate_energy(streaming, [tensors], [5])
+    dram = program.weights.size * 8 / 64 * 1950
+    writes = len(program.weights) * access_pj(32, program.config.weight_rows * 32)
+    assert more.parts["external memory"] == pytest.approx(dram)
+    assert more.total_pj == pytest.approx(estimate_energy(program, [tensors], [5]).total_pj + dram + writes)
 
 
 def test_the_selector_counts_for_the_attention_block(case) -> None:

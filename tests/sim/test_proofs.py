@@ -13,9 +13,11 @@ from sparta_rtl.divider import SerialDivider
 from sparta_rtl.hilif import FireLane
 from sparta_rtl.stream_slice import StreamSlice
 from sparta_rtl.topk import TopKSorter
+from sparta_rtl.weight_stream import WeightStreamer
 from sparta_sim.proofs.catalogue import PROOFS
 from sparta_sim.proofs.contract import Contract, Proof
 from sparta_sim.proofs.division import DividerContract
+from sparta_sim.proofs.memory_port import StreamerContract
 from sparta_sim.proofs.neurons import FireLaneContract
 from sparta_sim.proofs.runner import prove
 from sparta_sim.proofs.selection import SorterContract
@@ -47,6 +49,10 @@ def _slice(old: str, new: str) -> Contract:
     return SliceContract(broken(StreamSlice, old, new))
 
 
+def _streamer(old: str, new: str) -> Contract:
+    return StreamerContract(broken(WeightStreamer, old, new))
+
+
 def _divider(old: str, new: str) -> Contract:
     return DividerContract(8, 4, 4, broken(SerialDivider, old, new))
 
@@ -61,6 +67,10 @@ FAULTS = {
     "a soft reset to v_reset": (_lane, "Mux(mode.soft, over, mode.v_reset)", "mode.v_reset"),
     "the current is not saturated": (
         _lane, "self.result.eq(saturate(shifted, config.membrane_bits))", "self.result.eq(shifted)",
+    ),
+    "beats of before a restart are kept": (_streamer, "good.eq(axi.rvalid & ~self._restarting", "good.eq(axi.rvalid"),
+    "an offered address is withdrawn": (
+        _streamer, "with m.If(axi.arready):", "with m.If(axi.arready | self.control.restart):",
     ),
     "the last quotient bit is missing": (_divider, "left.eq(bits)", "left.eq(bits - 1)"),
     "a difference of zero does not fit": (_divider, "shifted >= divisor", "shifted > divisor"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sparta_hw.config import NAMED_CONFIGS
+from sparta_hw.descriptor import decode
 from sparta_hw.errors import SpartaError
 from sparta_hw.passes import compile_model
 from sparta_rtl.host import Register
@@ -20,11 +21,16 @@ from tests.sim.networks import random_network, random_spikes
 pytestmark = pytest.mark.slow
 
 CORE = replace(NAMED_CONFIGS["tiny"], name="tiny-stream", stream_bits=32, weight_rows=512)
-SHAPES = ({"steps": 5, "stems": (4, 20, 32), "size": 6}, {"steps": 8, "stems": (4, 12, 16), "classes": 7})
+SHAPES = (
+    {"steps": 5, "stems": (4, 20, 32), "size": 6},
+    {"steps": 8, "stems": (20, 16, 4, 8), "size": 6, "classes": 7},
+)
+FAR = MemoryTiming(latency=9000)
 TIMINGS = (
     MemoryTiming(latency=1),
     MemoryTiming(),
     MemoryTiming(latency=2500),
+    FAR,
     MemoryTiming(latency=20, stalls=0.5),
     MemoryTiming(latency=1, stalls=0.95),
 )
@@ -58,6 +64,10 @@ def test_bit_exact_with_predicted_cycles_and_waits(cases, streaming, memory: Mem
         assert waited.stalls.tolist() == waited.layer_stalls.sum(axis=1).tolist()
         if case is cases[0] and (memory.latency > 1000 or memory.stalls > 0.9):
             assert waited.stalls.all()
+        if memory == FAR:
+            tiles = [decode(word).get("tiles") for word in case.program.descriptors[:-1]]
+            layers = [at for at, count in enumerate(tiles) if (count == 1) == (case is cases[1])]
+            assert waited.layer_stalls[:, layers].any()
         if memory == MemoryTiming():
             assert not waited.stalls.any()
 

@@ -13,7 +13,7 @@ from sparta_hw.tensor_layout import TensorLayout
 from sparta_rtl.cues import CUE_TAIL_CYCLES
 from sparta_rtl.feedback import FEEDBACK_CYCLES
 from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
-from sparta_sim.cycles.array import layer_cycles
+from sparta_sim.cycles.array import STREAMED_BEGIN, layer_cycles
 from sparta_sim.cycles.attention import attend_cycles
 from sparta_sim.cycles.selection import rank_cycles, score_cycles
 from sparta_sim.cycles.stream import WeightStream
@@ -146,8 +146,8 @@ def _tiles(
     A tile ends at least ``gap`` cycles after the one before: its P logits wait for those, which leave one a cycle.
     """
     tiles, pitch = fields["tiles"], fields["weight_pitch"]
-    alone = cycles // tiles  # without the cycle before a streamed layer's first tile
-    end = start + cycles - tiles * alone
+    first = STREAMED_BEGIN if config.stream_bits else 0
+    alone, end = (cycles - first) // tiles, start + first
     stalled, earliest = 0, 0
     for _ in range(tiles):
         if stream:

@@ -12,7 +12,7 @@ from sparta_hw.descriptor import DESCRIPTOR_WORDS, USED_WORDS, Destination, Op, 
 from sparta_hw.numerics import EXP_TABLE, unsigned_bits
 from sparta_hw.program import Program
 from sparta_sim.cycles.model import layer_words
-from sparta_sim.energy.figures import access_pj, adder_pj, multiplier_pj
+from sparta_sim.energy.figures import access_pj, adder_pj, dram_pj, multiplier_pj
 from sparta_sim.energy.parts import Events as _Events
 from sparta_sim.energy.parts import Part
 from sparta_sim.energy.selection import rank_events, score_events
@@ -180,6 +180,15 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
     yield Part.ARRAY, "accumulations", work.spike_bits * tiles * lanes, adder_pj(config.acc_bits)
     yield Part.MEMORIES, "spike lines read", work.lines * tiles, _line_pj(config, config.line)
     yield Part.MEMORIES, "weight rows read", rows * tiles, access_pj(row_bits, config.weight_rows * row_bits)
+    if config.stream_bits:
+        streamed = tiles * fields["weight_pitch"]
+        yield (
+            Part.MEMORIES,
+            "weight rows written",
+            streamed,
+            access_pj(row_bits, config.weight_rows * row_bits),
+        )
+        yield Part.EXTERNAL, "weight rows streamed", streamed, dram_pj(row_bits)
     results = work.positions * outputs
     width = config.membrane_bits
     if fields["integer"]:

@@ -81,7 +81,8 @@ def estimate_energy(
     progress : callable, optional
         Called after each sample.
     """
-    parts = dict.fromkeys((part.value for part in Part), 0.0)
+    used = [part for part in Part if part is not Part.EXTERNAL or program.config.stream_bits]
+    parts = dict.fromkeys((part.value for part in used), 0.0)
     blocks, legacy = (dict.fromkeys((block.value for block in Block), 0.0) for _ in range(2))
     layers = [0.0] * len(program.descriptors)
     for tensors, k in zip(samples, topk, strict=True):

@@ -7,7 +7,7 @@ about it)", ISSCC 2014, pages 10-14, figure 1.1.9.
 from dataclasses import dataclass
 from math import log
 
-__all__ = ["FIGURES", "Figure", "access_pj", "adder_pj", "multiplier_pj"]
+__all__ = ["FIGURES", "Figure", "access_pj", "adder_pj", "dram_pj", "multiplier_pj"]
 
 KEYNOTE = "Computing's energy problem, ISSCC 2014, fig. 1.1.9 (45 nm, 0.9 V)"
 SNN_HABIT = "fp32 figure of the same source, as spiking network papers use it"
@@ -35,7 +35,7 @@ FIGURES = {
     "legacy_ac_fp32": Figure(0.9, "pJ", SNN_HABIT),
     "legacy_mac_fp32": Figure(4.6, "pJ", SNN_HABIT),
 }
-"""DRAM is listed for comparison: a core keeps weights and spikes on chip and makes no DRAM access."""
+"""DRAM counts for streamed weights only; a core that does not stream them makes no DRAM access."""
 
 _SRAM_POINTS = ((8 << 10, "sram_64bit_8KB"), (32 << 10, "sram_64bit_32KB"), (1 << 20, "sram_64bit_1MB"))
 
@@ -53,6 +53,11 @@ def adder_pj(bits: int) -> float:
 def multiplier_pj(bits_a: int, bits_b: int) -> float:
     """Energy of a multiplication: linear in the product of the widths, through 8 x 8 and 32 x 32."""
     return _line(bits_a * bits_b, 64, 1024, "mult_int8", "mult_int32")
+
+
+def dram_pj(bits: int) -> float:
+    """Energy of reading ``bits`` from external DRAM: the middle of the published range, proportional to the width."""
+    return (FIGURES["dram_64bit_low"].value + FIGURES["dram_64bit_high"].value) / 2 * bits / 64
 
 
 def access_pj(bits: int, capacity_bits: int) -> float:

@@ -14,6 +14,7 @@ class Part(Enum):
     MEMORIES = "memories"
     SELECTION = "selection"
     ATTENTION = "attention"
+    EXTERNAL = "external memory"
 
 
 Events = Iterator[tuple[Part, str, int, float]]
