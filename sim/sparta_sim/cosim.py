@@ -32,7 +32,7 @@ class ProgramSimulation(CoreSimulation):
     ----------
     program : Program
         Loaded through the registers, as a host does.
-    verilog, wave, coverage, seed
+    verilog, wave, coverage, brief, seed
         See :class:`~sparta_sim.simulation.CoreSimulation`.
     """
 
@@ -43,9 +43,12 @@ class ProgramSimulation(CoreSimulation):
         verilog: str | None = None,
         wave: Path | None = None,
         coverage: bool = False,
+        brief: bool = False,
         seed: int = 0,
     ) -> None:
-        super().__init__(program.config, verilog=verilog, wave=wave, coverage=coverage, seed=seed)
+        super().__init__(
+            program.config, verilog=verilog, wave=wave, coverage=coverage, brief=brief, seed=seed
+        )
         self.switch(program)
 
     def switch(self, program: Program) -> None:

