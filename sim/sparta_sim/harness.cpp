@@ -361,6 +361,25 @@ int sparta_interrupt(Core* core, const uint32_t* spikes, uint64_t words, uint32_
     return core->idle(&status, REGISTER_TIMEOUT) ? 0 : -1;
 }
 
+// Stream one sample and start as sparta_run does, then toggle the clock `cycles` times and do nothing else: the speed of
+// the Verilated model alone. Weights are on chip.
+int sparta_toggle(Core* core, const uint32_t* spikes, uint64_t words, uint32_t k, uint64_t cycles) {
+    core->input = spikes;
+    core->input_words = words;
+    core->record = false;
+    core->stall_input = core->stall_output = 0;
+    const auto streamed = [&] { return !core->input_words; };
+    if (!core->wait(streamed, words * REGISTER_TIMEOUT, "the input stream")) return -1;
+    if (!core->write(K, k) || !core->write(CONTROL, START)) return -1;
+    for (uint64_t i = 0; i < cycles; i++) {
+        core->top->clk = 0;
+        core->top->eval();
+        core->top->clk = 1;
+        core->top->eval();
+    }
+    return 0;
+}
+
 // Samples that ran: run->samples, or fewer when stopped; -1 with sparta_error after `event_index` tells how many.
 int64_t sparta_run(Core* core, const Run* run) {
     core->events.clear();

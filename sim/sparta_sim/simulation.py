@@ -217,6 +217,21 @@ class CoreSimulation:
             self._library.sparta_interrupt(self._core, _pointer(spikes), spikes.size, k, cycles, reset)
         )
 
+    def toggle(self, spikes: Words, *, k: int, cycles: int) -> None:
+        """Begin an inference, then toggle the clock and do nothing else: the speed of the Verilated model alone.
+
+        Parameters
+        ----------
+        spikes : uint32 array (words,)
+            Input lines of one sample.
+        k : int
+            Register K.
+        cycles : int
+            Clock cycles from the start on; at least those of the inference, or the core is left busy.
+        """
+        spikes = np.ascontiguousarray(spikes, dtype=np.uint32)
+        self._check(self._library.sparta_toggle(self._core, _pointer(spikes), spikes.size, k, cycles))
+
     def run(
         self,
         spikes: Words,
@@ -355,6 +370,7 @@ def _load_library(path: Path) -> ctypes.CDLL:
             status,
             [handle, _Pointer32, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint64, status],
         ),
+        "sparta_toggle": (status, [handle, _Pointer32, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint64]),
         "sparta_run": (ctypes.c_int64, [handle, ctypes.POINTER(_Run)]),
     }
     for name, (result, arguments) in signatures.items():
