@@ -20,7 +20,7 @@ from sparta_hw.passes import compile_model
 from sparta_rtl.generate import top_verilog
 from sparta_sim.cycles.model import predict
 from sparta_sim.energy import estimate_energy, synaptic_operations
-from sparta_sim.synthesis import count_cells
+from sparta_sim.synthesis import count_cells, lut_equivalents
 
 __all__ = ["Point", "measure", "points", "table"]
 
@@ -106,7 +106,7 @@ def measure(core: CoreConfig, workload: Workload, k: int, folder: Path) -> Point
     return Point(
         lanes=core.lanes,
         steps=core.steps,
-        lut_eq=cells["LUT4"] + 2 * cells.get("CCU2C", 0),
+        lut_eq=lut_equivalents(cells),
         ff=cells["TRELLIS_FF"],
         bram=cells.get("DP16KD", 0),
         dsp=cells.get("MULT18X18D", 0),

@@ -13,20 +13,22 @@ from benchmarks.compilation import compilation_ratios
 from benchmarks.cycles import cycle_ratios, digits_workload, untrained_workload
 from benchmarks.skipping import skipping_ratios
 from benchmarks.timings import timing_ratios
+from benchmarks.topk import topk_ratios
 from sparta_hw.files import write_text
 from sparta_sim.limits import Ratio
 
 _VERDICTS = {None: "", True: "met", False: "NOT MET"}
 
 
-def all_ratios(samples: int) -> Iterator[Ratio]:
-    """Everything that is measured, one at a time."""
+def all_ratios(samples: int, folder: Path) -> Iterator[Ratio]:
+    """Everything that is measured, one at a time; files of tools go into ``folder``."""
     digits = digits_workload(samples)
     yield from cycle_ratios(digits)
     yield from skipping_ratios(digits.program, ("stem.1.conv",))
     yield from skipping_ratios(untrained_workload("nmnist", 2).program, ("stem.2.conv", "local.conv"))
     yield from timing_ratios(digits)
     yield from compilation_ratios()
+    yield from topk_ratios(folder)
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     print(f"{'measured / limit':66} {'measured':>12} {'limit':>12} {'ratio':>7}  {'goal':>5}")
     content = []
-    for one in all_ratios(options.samples):
+    for one in all_ratios(options.samples, options.output):
         goal = "" if one.goal is None else f"{one.goal:.2f}"
         verdict = _VERDICTS[None if one.goal is None else one.met]
         print(

@@ -9,6 +9,8 @@ from sparta_hw.errors import ConfigError
 
 __all__ = ["NAMED_CONFIGS", "CoreConfig", "load_config"]
 
+TOPK_METHODS = ("sorter", "radix")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CoreConfig:
@@ -31,7 +33,10 @@ class CoreConfig:
     max_steps : int
         Largest T, at most 32.
     max_tokens, max_topk, max_features : int
-        Largest N (of the grid too), K and token width D. ``max_topk`` cells make the sorter.
+        Largest N (of the grid too), K and token width D.
+    topk : str
+        What selects the K tokens: ``sorter``, of ``max_topk`` cells, in rank order; or ``radix``, far smaller and up
+        to (N - K) / 4 + 28 cycles slower a ranking, in order of index, which patch grouping cannot use.
     scales : int
         Largest number of MSP scales, 1 to 3.
     spike_lines, weight_rows, layers : int
@@ -52,6 +57,7 @@ class CoreConfig:
     max_tokens: int = 64
     max_topk: int = 64
     max_features: int = 64
+    topk: str = "sorter"
     scales: int = 3
     spike_lines: int = 1024
     weight_rows: int = 1024
@@ -111,6 +117,9 @@ class CoreConfig:
             value = getattr(self, field)
             if not low <= value <= high:
                 raise ConfigError(f"core {self.name!r}: {field} must be {low} to {high}, not {value}")
+        if self.topk not in TOPK_METHODS:
+            methods = " or ".join(map(repr, TOPK_METHODS))
+            raise ConfigError(f"core {self.name!r}: topk must be {methods}, not {self.topk!r}")
         if self.stream_bits:
             self._check_stream()
 

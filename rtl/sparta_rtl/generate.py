@@ -11,12 +11,12 @@ from sparta_rtl.core import Core
 from sparta_rtl.memory import RAM_VERILOG, VerilogTarget
 from sparta_rtl.top import Top
 
-__all__ = ["core_verilog", "top_verilog"]
+__all__ = ["core_verilog", "top_verilog", "unit_verilog"]
 
 
 def core_verilog(config: CoreConfig) -> str:
     """Verilog of the core with its trace outputs, module ``sparta_core``: what is simulated."""
-    return _verilog(Core(config), "sparta_core")
+    return unit_verilog(Core(config), "sparta_core")
 
 
 def top_verilog(config: CoreConfig) -> str:
@@ -24,7 +24,7 @@ def top_verilog(config: CoreConfig) -> str:
 
     Its cells and wires say which line of the sources they are from, for the report of the critical path.
     """
-    text = _verilog(Top(config), "sparta_top", lines=True)
+    text = unit_verilog(Top(config), "sparta_top", lines=True)
     return re.sub(r'(?<=src = ")[^":]+', lambda found: _project_path(Path(found[0])), text)
 
 
@@ -37,6 +37,7 @@ def _project_path(file: Path) -> str:
     return file.name
 
 
-def _verilog(design: Elaboratable, name: str, *, lines: bool = False) -> str:
+def unit_verilog(design: Elaboratable, name: str, *, lines: bool = False) -> str:
+    """Verilog of any part of a core, module ``name``; with ``lines`` of the sources, as Amaranth knows them."""
     text = verilog.convert(design, name=name, platform=VerilogTarget(), emit_src=lines)
     return f"{text}\n{RAM_VERILOG.read_text()}"

@@ -14,8 +14,9 @@ from sparta_rtl.spatial import NEIGHBOURS
 from sparta_rtl.token_mlp import MLP_ROW_BITS
 from sparta_rtl.token_reader import TokenReader
 from sparta_rtl.token_scorer import TokenScorer
-from sparta_rtl.topk import TopKParams, TopKSorter
+from sparta_rtl.topk import TopKUnit
 from sparta_rtl.topk_choice import TopKChoice
+from sparta_rtl.topk_units import topk_unit
 
 __all__ = ["FACTOR_BITS", "FACTOR_ROWS", "MLP_PERIOD", "SPATIAL_PERIOD", "RankUnit"]
 
@@ -27,7 +28,7 @@ MLP_PERIOD, SPATIAL_PERIOD = CoreConfig.hidden_units, len(NEIGHBOURS) + 1
 
 
 class RankUnit(wiring.Component):
-    """Scores one token after the other into the sorter, then lists the best ones in rank order.
+    """Scores one token after the other into the selection unit, then lists the best ones as they come from it.
 
     RATE fills the group list: grid tokens by rate, from the first one again when there are fewer of them than
     ``groups``. MSP and FUSION choose K, mark the winners and fill the token list; PRIORITY fills it again, with the
@@ -36,8 +37,8 @@ class RankUnit(wiring.Component):
     Parameters
     ----------
     config : CoreConfig
-        ``max_topk`` is the length of the token list and the number of sorter cells: RATE needs
-        min(tokens, groups) <= max_topk.
+        ``max_topk`` is the length of the token list and the largest K of the selection unit: RATE needs
+        min(tokens, groups) <= max_topk, and a sorter.
 
     Members
     -------
@@ -130,8 +131,7 @@ class RankUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, layer = self._config, self.layer
-        params = TopKParams(cells=config.max_topk, key_bits=config.score_bits, index_bits=self._token_bits)
-        m.submodules.sorter = sorter = params.create()
+        m.submodules.selector = selector = topk_unit(config)
         m.submodules.reader = reader = TokenReader(config)
         m.submodules.scorer = scorer = TokenScorer(config)
         m.submodules.choice = choice = TopKChoice(config)
@@ -140,7 +140,7 @@ class RankUnit(wiring.Component):
         wiring.connect(m, reader.records, wiring.flipped(self.records))
         wiring.connect(m, reader.gains, wiring.flipped(self.gains))
 
-        # Scores of all tokens go to the sorter; then (listing) its results go through the reader to the lists.
+        # Scores of all tokens go to the selector; then (listing) its results go through the reader to the lists.
         rate, wins, listing, emit = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             rate.eq(layer.by == RankBy.RATE),
@@ -152,7 +152,7 @@ class RankUnit(wiring.Component):
             m.d.sync += listing.eq(1)
         self._last_token = last_token = Signal.like(layer.tokens)
         m.d.sync += last_token.eq(layer.tokens - 1)
-        self._read(m, rate, listing, reader, sorter)
+        self._read(m, rate, listing, reader, selector)
         self._choose(m, reader.o_valid & ~listing, wins, reader, scorer, choice)
 
         scored, left = Signal.like(layer.tokens), Signal.like(layer.groups)
@@ -161,29 +161,28 @@ class RankUnit(wiring.Component):
             m.d.sync += [scored.eq(0), left.eq(layer.groups)]
         with m.Elif(scorer.o_valid):
             m.d.sync += scored.eq(scored + 1)
-        with m.If(sorter.emit):
+        with m.If(selector.emit):
             m.d.sync += left.eq(left - round_length)
         m.d.comb += [
             last_score.eq(scorer.o_valid & (scored == last_token)),
-            again.eq(rate & sorter.o.valid & sorter.o.payload.last & (left != 0)),
+            again.eq(rate & selector.o.valid & selector.o.payload.last & (left != 0)),
             round_length.eq(Mux(left < layer.tokens, left, layer.tokens)),
             emit.eq(Mux(choice.deciding, choice.decided, last_score)),
-            sorter.clear.eq(self.start),
-            sorter.i.valid.eq(scorer.o_valid),
-            sorter.i.payload.key.eq(scorer.key),
-            sorter.i.payload.index.eq(scored),
-            sorter.emit.eq(emit | again),
-            sorter.count.eq(Mux(rate, round_length, choice.topk)),
+            selector.clear.eq(self.start),
+            selector.i.valid.eq(scorer.o_valid),
+            selector.i.payload.eq(scorer.key),
+            selector.emit.eq(emit | again),
+            selector.count.eq(Mux(rate, round_length, choice.topk)),
             self.score_valid.eq(scorer.o_valid & ~rate),
             self.score_token.eq(scored),
             self.score_value.eq(scorer.key),
             self.score_spatial.eq(scorer.spatial),
         ]
-        self._list(m, rate, wins, listing, reader, sorter, choice)
+        self._list(m, rate, wins, listing, reader, selector, choice)
         return m
 
     def _read(
-        self, m: Module, rate: Signal, listing: Signal, reader: TokenReader, sorter: TopKSorter
+        self, m: Module, rate: Signal, listing: Signal, reader: TokenReader, selector: TopKUnit
     ) -> None:
         """Read the records of all tokens, one in a period; then those of the ranked ones as they come."""
         config, layer = self._config, self.layer
@@ -210,9 +209,9 @@ class RankUnit(wiring.Component):
         ]
         with m.If(listing):
             m.d.comb += [
-                reader.valid.eq(sorter.o.valid & ~rate),
-                reader.token.eq(sorter.o.payload.token.index),
-                reader.last.eq(sorter.o.payload.last),
+                reader.valid.eq(selector.o.valid & ~rate),
+                reader.token.eq(selector.o.payload.index),
+                reader.last.eq(selector.o.payload.last),
             ]
         with m.Else():
             m.d.comb += [
@@ -265,11 +264,11 @@ class RankUnit(wiring.Component):
         wins: Signal,
         listing: Signal,
         reader: TokenReader,
-        sorter: TopKSorter,
+        selector: TopKUnit,
         choice: TopKChoice,
     ) -> None:
-        """Results of the sorter to the group list or the token list, their masks when their records are here."""
-        config, layer, ranked = self._config, self.layer, sorter.o.payload
+        """Selected tokens to the group list or the token list, their masks when their records are here."""
+        config, layer, ranked = self._config, self.layer, selector.o.payload
         mask_type = mask_layout(config)
         factor_type = data.StructLayout({"temperature": config.gain_bits, "topk": len(choice.entry)})
         m.submodules.tokens = tokens = BlockRam(config.max_topk, self._token_bits)
@@ -294,19 +293,19 @@ class RankUnit(wiring.Component):
             factors.write.en.eq(self.factors.en),
             factors.write.addr.eq(self.factors.addr),
             factors.write.data.eq(self.factors.data >> config.gain_bits),
-            tokens.write.en.eq(sorter.o.valid & ~rate),
+            tokens.write.en.eq(selector.o.valid & ~rate),
             tokens.write.addr.eq(listed),
-            tokens.write.data.eq(ranked.token.index),
-            reader.group_write.en.eq(sorter.o.valid & rate),
+            tokens.write.data.eq(ranked.index),
+            reader.group_write.en.eq(selector.o.valid & rate),
             reader.group_write.addr.eq(listed),
-            reader.group_write.data.eq(ranked.token.index),
+            reader.group_write.data.eq(ranked.index),
             masks.write.en.eq(found),
             masks.write.addr.eq(masked),
-            self.select_valid.eq(sorter.o.valid),
+            self.select_valid.eq(selector.o.valid),
             self.select_rank.eq(listed),
-            self.select_token.eq(ranked.token.index),
+            self.select_token.eq(ranked.index),
         ]
-        group_done = sorter.o.valid & (listed == layer.groups - 1)
+        group_done = selector.o.valid & (listed == layer.groups - 1)
         m.d.sync += [
             factor.eq(entry),
             found.eq(delay(m, read, 1)),
@@ -317,8 +316,8 @@ class RankUnit(wiring.Component):
         with m.If(self.start):
             m.d.sync += [listed.eq(0), masked.eq(0)]
         with m.Else():
-            m.d.sync += [listed.eq(listed + sorter.o.valid), masked.eq(masked + found)]
+            m.d.sync += [listed.eq(listed + selector.o.valid), masked.eq(masked + found)]
         with m.If(self.start & wins):
             m.d.sync += self.selected.eq(0)
-        with m.Elif(sorter.o.valid & wins):
-            m.d.sync += self.selected.bit_select(ranked.token.index, 1).eq(1)
+        with m.Elif(selector.o.valid & wins):
+            m.d.sync += self.selected.bit_select(ranked.index, 1).eq(1)

@@ -1,48 +1,52 @@
-"""Top-K selection: a systolic insertion sorter of scored tokens (paper "SC": top-K by priority)."""
+"""Top-K selection (paper "SC": top-K by priority): what all units for it have in common."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["TopKParams", "TopKSorter"]
+from sparta_hw.numerics import unsigned_bits
+
+__all__ = ["TopKParams", "TopKUnit", "offset_binary"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TopKParams:
-    """Size of one sorter.
+    """Size of one selection.
 
     Parameters
     ----------
+    tokens : int
+        Largest N, at least 1.
     cells : int
-        Largest K, at least 1.
+        Largest K, 1 to ``tokens``.
     key_bits : int
         Bits of one signed key, at least 2.
-    index_bits : int
-        Bits of one index, at least 1.
     """
 
+    tokens: int
     cells: int
     key_bits: int
-    index_bits: int
 
     def __post_init__(self) -> None:
-        for name, low in (("cells", 1), ("key_bits", 2), ("index_bits", 1)):
+        for name, low in (("tokens", 1), ("cells", 1), ("key_bits", 2)):
             value = getattr(self, name)
             if value < low:
                 raise ValueError(f"{name} must be at least {low}, not {value}")
+        if self.cells > self.tokens:
+            raise ValueError(f"cells must be at most tokens ({self.tokens}), not {self.cells}")
 
     @property
-    def token_layout(self) -> data.StructLayout:
-        """One scored token."""
-        return data.StructLayout({"key": signed(self.key_bits), "index": unsigned(self.index_bits)})
+    def index_bits(self) -> int:
+        """Bits of the index of a token."""
+        return unsigned_bits(self.tokens - 1)
 
     @property
     def ranked_layout(self) -> data.StructLayout:
         """One selected token: ``last`` marks the K-th one."""
-        return data.StructLayout({"rank": range(self.cells), "token": self.token_layout, "last": 1})
+        return data.StructLayout({"rank": range(self.cells), "index": unsigned(self.index_bits), "last": 1})
 
     def compute(self, keys: Iterable[int], count: int) -> list[int]:
         """Indices of the ``count`` largest keys in rank order; of equal keys the lower index ranks first."""
@@ -51,40 +55,33 @@ class TopKParams:
             raise ValueError(f"K must be 1 to {min(self.cells, len(ordered))}, not {count}")
         return sorted(range(len(ordered)), key=lambda index: (-ordered[index], index))[:count]
 
-    def create(self) -> "TopKSorter":
-        """Hardware that agrees with :meth:`compute` bit for bit."""
-        return TopKSorter(self)
 
-
-def _offset_binary(key: Value) -> Value:
+def offset_binary(key: Value) -> Value:
     """Unsigned number in the order of the signed ``key``: comparing these is one carry chain."""
     return Cat(key[:-1], ~key[-1])
 
 
-class TopKSorter(wiring.Component):
-    """Keeps the ``cells`` best tokens of a stream, one token per cycle, then streams the K best of them.
-
-    Cell r holds rank r. A token walks from cell to cell, one per cycle; the first cell whose token is smaller
-    takes it and sends its own on, and from there on every cell hands its token to the next one. Comparison is
-    strict and tokens arrive in index order, so that equal keys rank by lower index. A handed-on token is not
-    compared: it was ahead of all that follow. Wires only join neighbours, whatever the number of cells.
+class TopKUnit(wiring.Component):
+    """Selects the K best tokens of a stream; of equal ones those of lower index. One token a cycle in, one out.
 
     Parameters
     ----------
     params : TopKParams
+    outputs : mapping of str to wiring.Member
+        Ports of the unit that others do not have.
 
     Members
     -------
     clear : In(1)
-        Forget all tokens, those that walk included.
-    i : In(stream.Signature(params.token_layout, always_ready=True))
-        Tokens in ascending order of index.
+        Forget all tokens, and stop.
+    i : In(stream.Signature(signed(key_bits), always_ready=True))
+        Key of each token, that of token 0 first.
     emit : In(1)
-        Begin to stream results: with the last token or any time after it.
+        Begin to list the selected tokens: with the last token or any time after it. No token may come then.
     count : In(range(cells + 1))
         K, sampled with ``emit``: 1 to the number of tokens that came.
     o : Out(stream.Signature(params.ranked_layout, always_ready=True))
-        Rank r in cycle r + 2 after ``emit``.
+        Selected token k in cycle ``first_cycles(params, N, K) + k`` after ``emit``.
     """
 
     clear: Signal
@@ -93,48 +90,18 @@ class TopKSorter(wiring.Component):
     count: Signal
     o: stream.Interface
 
-    def __init__(self, params: TopKParams) -> None:
+    def __init__(self, params: TopKParams, outputs: Mapping[str, wiring.Member] | None = None) -> None:
         self.params = params
-        super().__init__(
-            {
-                "clear": In(1),
-                "i": In(stream.Signature(params.token_layout, always_ready=True)),
-                "emit": In(1),
-                "count": In(range(params.cells + 1)),
-                "o": Out(stream.Signature(params.ranked_layout, always_ready=True)),
-            }
-        )
+        members = {
+            "clear": In(1),
+            "i": In(stream.Signature(signed(params.key_bits), always_ready=True)),
+            "emit": In(1),
+            "count": In(range(params.cells + 1)),
+            "o": Out(stream.Signature(params.ranked_layout, always_ready=True)),
+        }
+        super().__init__(members | dict(outputs or {}))
 
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        layout, cells = self.params.token_layout, self.params.cells
-        held = [Signal(layout, name=f"held{cell}", reset_less=True) for cell in range(cells)]
-        token, valid, displaced = self.i.payload, self.i.valid, Value.cast(0)
-        for cell in range(cells):
-            taken, ahead = Signal(name=f"taken{cell}"), Signal(name=f"ahead{cell}")
-            following = Signal(layout, name=f"token{cell + 1}", reset_less=True)
-            following_valid = Signal(name=f"valid{cell + 1}")
-            following_displaced = Signal(name=f"displaced{cell + 1}")
-            m.d.comb += ahead.eq(displaced | (_offset_binary(token.key) > _offset_binary(held[cell].key)))
-            m.d.sync += [
-                taken.eq(~self.clear & (taken | valid)),
-                following_valid.eq(~self.clear & valid & taken),
-                following_displaced.eq(ahead),
-                following.eq(Mux(ahead, held[cell], token)),
-            ]
-            with m.If(valid & (ahead | ~taken)):
-                m.d.sync += held[cell].eq(token)
-            token, valid, displaced = following, following_valid, following_displaced
-
-        rank, left = Signal(range(cells)), Signal.like(self.count)
-        with m.If(self.emit):
-            m.d.sync += [rank.eq(0), left.eq(self.count)]
-        with m.Elif(left != 0):
-            m.d.sync += [rank.eq(rank + 1), left.eq(left - 1)]
-        m.d.sync += [
-            self.o.valid.eq(left != 0),
-            self.o.payload.rank.eq(rank),
-            self.o.payload.last.eq(left == 1),
-            self.o.payload.token.eq(Cat(held).word_select(rank, layout.size)),
-        ]
-        return m
+    @staticmethod
+    def first_cycles(params: TopKParams, tokens: int, count: int) -> int:
+        """Clock cycles from ``emit`` to the first of ``count`` selected tokens out of ``tokens``."""
+        raise NotImplementedError

@@ -14,12 +14,13 @@ from sparta_hw.tensor_layout import Memory, TensorLayout
 from sparta_hw.vectors import of_ranks
 from sparta_rtl.host import LoadTarget
 from sparta_sim.compare import Mismatch, first_mismatch
+from sparta_sim.core_tensors import core_tensors
 from sparta_sim.cycles.stream import IDEAL_MEMORY, MemoryTiming
 from sparta_sim.simulation import DEFAULT_MAX_CYCLES, CoreSimulation, Inferences
 from sparta_sim.tensor_map import Produced, produced_tensors
 from sparta_sim.trace import Trace, Traced, trace_tensor
 
-__all__ = ["CosimResult", "ProgramSimulation", "run_cosim", "with_selected"]
+__all__ = ["CosimResult", "ProgramSimulation", "run_cosim"]
 
 BATCH = 64
 """Samples of one call into the simulator: bounds the memory that trace events take."""
@@ -200,11 +201,11 @@ def run_cosim(
     tensors = [
         item for item in produced_tensors(program) if k == 0 or item.layout.memory is not Memory.DYNAMIC_K
     ]
-    expected = with_selected(expected)
+    topk = np.asarray(expected["k"]) if k == 0 else np.full(len(inputs), k)
+    expected = core_tensors(program.config, expected, topk)
     missing = [item.layout.name for item in tensors if item.layout.name not in expected]
     if missing:
         raise ConfigError(f"expected values lack the tensor {missing[0]!r}, which the core produces")
-    topk = np.asarray(expected["k"]) if k == 0 else np.full(len(inputs), k)
     simulation_ = simulation or ProgramSimulation(program)
     try:
         runs, different, first = [], 0, None
@@ -253,15 +254,6 @@ def run_cosim(
         layer_stalls=all_of("layer_stalls"),
         nodes=program.nodes[:-1],
     )
-
-
-def with_selected(expected: Mapping[str, NDArray]) -> Mapping[str, NDArray]:
-    """Expected values with the gathered tokens, which vectors leave out."""
-    if "selected" in expected:
-        return expected
-    index = np.asarray(expected["index" if "index" in expected else "winners"]).astype(np.int64)
-    tokens = np.asarray(expected["tokens"])
-    return {**expected, "selected": np.take_along_axis(tokens, index[:, :, None], axis=1)}
 
 
 class _Answers:

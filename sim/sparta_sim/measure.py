@@ -15,7 +15,8 @@ from sparta_hw.ir import Graph, Kind
 from sparta_hw.program import Program
 from sparta_hw.vectors import Vectors, of_ranks
 from sparta_sim.bandwidth import weight_bandwidth
-from sparta_sim.cosim import CosimResult, ProgramSimulation, run_cosim, with_selected
+from sparta_sim.core_tensors import core_tensors
+from sparta_sim.cosim import CosimResult, ProgramSimulation, run_cosim
 from sparta_sim.cycles.attention import attend_cycles
 from sparta_sim.cycles.model import Prediction, predict
 from sparta_sim.cycles.stream import IDEAL_MEMORY, MemoryTiming
@@ -177,8 +178,8 @@ def _network(program: Program) -> dict[str, Any]:
 
 
 def _samples(program: Program, run: Vectors) -> list[dict[str, NDArray]]:
-    """Each sample's tensors by name, the input among them."""
-    tensors = {**with_selected(run.tensors), program.input_name: run.input}
+    """Each sample's tensors by name, as the core holds them, the input among them."""
+    tensors = core_tensors(program.config, run.tensors, run.k) | {program.input_name: run.input}
     return [{name: values[n] for name, values in tensors.items()} for n in range(len(run.input))]
 
 

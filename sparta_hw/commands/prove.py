@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sparta_sim.proofs.contract import Proof
 
 NAME = "prove"
-HELP = "formal proofs of sorter, neurons, divider and streams"
+HELP = "formal proofs of top-K selection, neurons, divider and streams"
 EXAMPLE = "example: sparta-hw prove sorter divider -o build/prove"
 
 

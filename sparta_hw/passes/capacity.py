@@ -24,7 +24,7 @@ __all__ = ["CheckCapacity"]
 
 @dataclass(frozen=True)
 class CheckCapacity:
-    """Steps, tokens, scales, K, features, heads and number of descriptors against the limits of the core.
+    """Steps, tokens, scales, K, order, features, heads and number of descriptors against the limits of the core.
 
     Raises
     ------
@@ -65,6 +65,8 @@ def _problems(graph: Graph, config: CoreConfig) -> Iterator[str]:
         if value > limit:
             yield f"{node}: {value} {what}, {field} is {limit}; use a core with {field} of at least {value}"
     for op in graph.operations:
+        if isinstance(op, PatchGroup) and config.topk != "sorter":
+            yield f"{op.node}: grouping needs an order, topk is {config.topk!r}; use a core with topk 'sorter'"
         yield from _alignment_problems(op, config)
 
 

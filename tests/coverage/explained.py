@@ -58,7 +58,6 @@ EXPLANATIONS = (
         "line", r".*\.rank\.scorer", "^cond_then: .*11'h7ff",
         "gated rates saturate from 514 on, rates of 8 steps are at most 64 a scale; tests/rtl/test_rank.py saturates",
     ),
-    Explanation("toggle", r".*\.rank\.sorter", "valid16", "the sorter's last cell has none after it: all tokens fit"),
 )  # fmt: skip
 
 

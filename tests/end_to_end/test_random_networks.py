@@ -10,10 +10,12 @@ import pytest
 from sparta_hw.cli import main
 from sparta_hw.config import NAMED_CONFIGS
 from sparta_hw.errors import MismatchError
+from sparta_hw.ir import PatchGroup
 from sparta_hw.onnx_import import import_model
 from sparta_hw.program import Program
 from sparta_hw.vectors import load_vectors
 from sparta_hw.witness import check_against_runtime
+from sparta_sim import core_tensors
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +75,51 @@ def test_cores_of_other_shapes(folder: Path, tmp_path: Path, shape: dict[str, in
         program = str(tmp_path / "program.bin")
         vectors = ["--vectors", str(place / "vectors.npz")]
         assert main(["cosim", program, "--model", model, *vectors, "-o", str(tmp_path)]) == 0
+
+
+def _groups(folder: Path, seed: int) -> bool:
+    graph = import_model(folder / str(seed) / "model.onnx")
+    return any(isinstance(op, PatchGroup) for op in graph.operations)
+
+
+@pytest.fixture(scope="module")
+def radix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A core that lists tokens by index."""
+    core = tmp_path_factory.mktemp("radix") / "core.json"
+    core.write_text(replace(NAMED_CONFIGS[CORE], name="radix", topk="radix").to_json())
+    return core
+
+
+@pytest.mark.parametrize("seed", range(NETWORKS))
+def test_radix_selection(
+    folder: Path, radix: Path, tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Everything but grouping runs, and its results are the same numbers."""
+    place, model = folder / str(seed), str(folder / str(seed) / "model.onnx")
+    compiling = ["compile", model, "--core", str(radix), "-o", str(tmp_path)]
+    if _groups(folder, seed):
+        assert main(compiling) == 2
+        assert "grouping needs an order, topk is 'radix'" in capsys.readouterr().err
+        return
+    assert main(compiling) == 0
+    cosim = ["cosim", str(tmp_path / "program.bin"), "--model", model, "-o", str(tmp_path)]
+    assert main([*cosim, "--vectors", str(place / "vectors.npz")]) == 0
+
+
+def test_tokens_in_rank_order_are_caught_on_a_radix_core(
+    folder: Path,
+    radix: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seed = next(seed for seed in range(NETWORKS) if not _groups(folder, seed))
+    place, model = folder / str(seed), str(folder / str(seed) / "model.onnx")
+    assert main(["compile", model, "--core", str(radix), "-o", str(tmp_path)]) == 0
+    monkeypatch.setattr(core_tensors, "_ascending", lambda index, topk: np.argsort(np.ones_like(index)))
+    cosim = ["cosim", str(tmp_path / "program.bin"), "--model", model, "-o", str(tmp_path)]
+    assert main([*cosim, "--vectors", str(place / "vectors.npz")]) == 1
+    assert "layer winners" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seed", range(NETWORKS))

@@ -109,18 +109,51 @@ FAULTS = (
     ),
     Fault(
         "wrong tie-break: equal keys rank the later token first",
-        "topk.py",
-        "(token.key) > _offset_binary(held",
-        "(token.key) >= _offset_binary(held",
+        "topk_sorter.py",
+        "< Cat(token.key, 1)",
+        "<= Cat(token.key, 1)",
     ),
     Fault("wrong order: keys compare unsigned", "topk.py", "Cat(key[:-1], ~key[-1])", "Cat(key)"),
     Fault(
-        "missing reset: tokens of the ranking before stay",
-        "topk.py",
-        "taken.eq(~self.clear & (taken | valid))",
-        "taken.eq(taken | valid)",
+        "missing reset: tokens of the ranking before stay", "topk_sorter.py", "full.eq(0)", "full.eq(full)"
     ),
-    Fault("off by one: K is one too large", "topk.py", "left.eq(self.count)]", "left.eq(self.count + 1)]"),
+    Fault(
+        "off by one: K is one too large", "topk_sorter.py", "left.eq(self.count)]", "left.eq(self.count + 1)]"
+    ),
+    Fault(
+        "off by one: a key that K keys reach is too large",
+        "topk_radix.py",
+        "without[digit - 1] < 0",
+        "without[digit - 1] <= 0",
+    ),
+    Fault(
+        "lost hazard: the count of the key before is not seen",
+        "digit_tree.py",
+        "Mux(like_next, more.as_value(), ",
+        "Mux(0, more.as_value(), ",
+    ),
+    Fault(
+        "lost hazard: the count of the key before that one is not seen",
+        "digit_tree.py",
+        "Mux(like_second, left.as_value(), rows.read.data)",
+        "rows.read.data",
+    ),
+    Fault(
+        "missing reset: counts of the ranking before stay", "digit_tree.py", "Mux(self.new & asked, 0, ", "("
+    ),
+    Fault("wrong tie-break: a tie too few", "topk_rows.py", "(ties >= before)", "(ties > before)"),
+    Fault(
+        "wrong edge: tokens of the ranking before in the last row",
+        "topk_rows.py",
+        "(~fetched.last | (last_token % LANES >= lane))",
+        "1",
+    ),
+    Fault(
+        "off by one: the listing begins a row too early",
+        "topk_rows.py",
+        "first_row.eq((came - self.count) // LANES)",
+        "first_row.eq(Mux(came - self.count < LANES, 0, (came - self.count) // LANES - 1))",
+    ),
     Fault(
         "missing reset: chosen tokens stay chosen",
         "rank.py",

@@ -10,13 +10,15 @@ from sparta_hw.descriptor import MlpSet, Op, RankBy
 from sparta_rtl import rank, spatial
 from sparta_rtl.layouts import descriptor_layout, mask_layout, record_layout
 from sparta_rtl.rank import RankUnit
-from sparta_rtl.topk import TopKParams
+from sparta_rtl.topk_sorter import TopKSorter
+from sparta_rtl.topk_units import topk_params
 from sparta_sim.cycles.selection import rank_cycles
 from tests.rtl.rank_reference import Ranking, Scene, random_scene, with_topk_table
 
 
-def core(max_tokens: int = 16, max_topk: int = 16) -> CoreConfig:
-    return CoreConfig(name="test", lanes=4, line=4, steps=8, max_tokens=max_tokens, max_topk=max_topk)
+def core(max_tokens: int = 16, max_topk: int = 16, topk: str = "sorter") -> CoreConfig:
+    sizes = {"max_tokens": max_tokens, "max_topk": max_topk}
+    return CoreConfig(name="test", lanes=4, line=4, steps=8, topk=topk, **sizes)
 
 
 @dataclass
@@ -142,6 +144,7 @@ def check(config: CoreConfig, scenes: list[tuple[Scene, list[Ranking], int]]) ->
                 if ranking.by is not RankBy.PRIORITY:
                     topk, clamped = ranking.choose(scene, here, request, config.max_topk)
                 index = sorted(range(len(scores)), key=lambda i: (-scores[i][0], i))[:topk]
+                index = sorted(index) if config.topk == "radix" else index
                 assert result.scores == [(i, *score) for i, score in enumerate(scores)]
                 assert result.listed == list(enumerate(index))
                 assert (result.topk, result.clamped) == (topk, clamped)
@@ -161,7 +164,7 @@ def random_inference(
     height = rng.choice([1, rng.randint(1, most), rng.randint(1, min(4, most))])
     width = rng.randint(1, most // height)
     grid, rankings = height * width, []
-    tokens, grouped = grid, rng.randint(0, 1)
+    tokens, grouped = grid, rng.randint(0, 1) if config.topk == "sorter" else 0
     if grouped:
         tokens = rng.choice([rng.randint(1, most), most, 1])
         grouped = min(grid, tokens) <= config.max_topk
@@ -187,8 +190,9 @@ def random_inference(
 
 @pytest.mark.parametrize(("max_tokens", "max_topk"), [(16, 16), (30, 5), (2, 2), (9, 1)])
 @pytest.mark.parametrize("kind", ["wide", "ties", "extreme"])
-def test_rankings(kind: str, max_tokens: int, max_topk: int) -> None:
-    rng, config = random.Random(f"{kind} {max_tokens}"), core(max_tokens, max_topk)
+@pytest.mark.parametrize("topk", ["sorter", "radix"])
+def test_rankings(topk: str, kind: str, max_tokens: int, max_topk: int) -> None:
+    rng, config = random.Random(f"{kind} {max_tokens}"), core(max_tokens, max_topk, topk)
     options = {"ties": kind == "ties", "extreme": kind == "extreme"}
     check(config, [random_inference(rng, config, **options) for _ in range(20)])
 
@@ -233,7 +237,7 @@ def test_clamped_stays_until_the_next_inference() -> None:
 
 
 def test_a_sorter_with_narrow_keys_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rank, "TopKParams", lambda **sizes: TopKParams(**{**sizes, "key_bits": 4}))
+    monkeypatch.setattr(rank, "topk_unit", lambda core: TopKSorter(replace(topk_params(core), key_bits=4)))
     config = core(8, 8)
     with pytest.raises(AssertionError):
         check(config, [(random_scene(random.Random(0), 2, 4, 8), [Ranking(RankBy.MSP, 8)], 8)])

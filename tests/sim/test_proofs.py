@@ -12,7 +12,8 @@ from sparta_hw.cli import main
 from sparta_rtl.divider import SerialDivider
 from sparta_rtl.hilif import FireLane
 from sparta_rtl.stream_slice import StreamSlice
-from sparta_rtl.topk import TopKSorter
+from sparta_rtl.topk_radix import TopKRadix
+from sparta_rtl.topk_sorter import TopKSorter
 from sparta_rtl.weight_stream import WeightStreamer
 from sparta_sim.proofs.catalogue import PROOFS
 from sparta_sim.proofs.contract import Contract, Proof
@@ -20,7 +21,7 @@ from sparta_sim.proofs.division import DividerContract
 from sparta_sim.proofs.memory_port import StreamerContract
 from sparta_sim.proofs.neurons import FireLaneContract
 from sparta_sim.proofs.runner import prove
-from sparta_sim.proofs.selection import SorterContract
+from sparta_sim.proofs.selection import RadixContract, SorterContract
 from sparta_sim.proofs.streams import SliceContract
 
 pytestmark = pytest.mark.slow
@@ -45,6 +46,10 @@ def _sorter(old: str, new: str) -> Contract:
     return SorterContract(2, 3, 2, broken(TopKSorter, old, new))
 
 
+def _radix(old: str, new: str) -> Contract:
+    return RadixContract(2, 3, 2, broken(TopKRadix, old, new))
+
+
 def _slice(old: str, new: str) -> Contract:
     return SliceContract(broken(StreamSlice, old, new))
 
@@ -58,9 +63,11 @@ def _divider(old: str, new: str) -> Contract:
 
 
 FAULTS = {
-    "ties go to the later token": (_sorter, "(token.key) > _offset", "(token.key) >= _offset"),
-    "keys are compared unsigned": (_sorter, "Cat(key[:-1], ~key[-1])", "Cat(key)"),
-    "handed-on tokens are compared": (_sorter, "ahead.eq(displaced | ", "ahead.eq("),
+    "ties go to the later token": (_sorter, "< Cat(token.key, 1)", "<= Cat(token.key, 1)"),
+    "keys are compared unsigned": (_sorter, "offset_binary(self.i.payload)", "self.i.payload"),
+    "the token of a cell is lost": (_sorter, "Mux(passed, before, token)", "token"),
+    "a tie too many by radix": (_radix, "rows.ties.eq(ahead)", "rows.ties.eq(ahead + 1)"),
+    "a digit too large by radix": (_radix, "without[digit - 1] < 0", "without[digit - 1] <= 0"),
     "the item that waits is lost": (_slice, "full | self.i.valid", "self.i.valid"),
     "the slice takes an item too many": (_slice, "self.i.ready.eq(~full)", "self.i.ready.eq(1)"),
     "a spike needs more than the threshold": (_lane, "self.spike.eq(over >= 0)", "self.spike.eq(over > 0)"),
@@ -85,7 +92,7 @@ def test_holds(proof: Proof, tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fails_of_a_broken_unit(fault: str, tmp_path: Path) -> None:
     contract, old, new = FAULTS[fault]
-    verdict = prove(Proof("broken", fault, partial(contract, old, new), 13), tmp_path)
+    verdict = prove(Proof("broken", fault, partial(contract, old, new), 24), tmp_path)
     assert not verdict.holds
     assert verdict.trace is not None
     assert verdict.trace.exists()

@@ -215,6 +215,10 @@ def test_range_report_names_every_layer(whole: Graph) -> None:
             r"msp: 16 grid tokens, max_tokens is 15; use a core with max_tokens of at least 16",
         ),
         ({"max_topk": 11}, r"group: 12 tokens to group, max_topk is 11"),
+        (
+            {"topk": "radix"},
+            r"group: grouping needs an order, topk is 'radix'; use a core with topk 'sorter'",
+        ),
         ({"max_features": 31}, r"gate: 32 features of a token, max_features is 31"),
         ({"scales": 2}, r"msp: 3 scales, scales is 2; use a core with scales of at least 3"),
         ({"layers": 9}, r"random5: \d\d descriptors, layers is 9; use a core with layers of at least \d\d"),

@@ -100,7 +100,8 @@ async def _inference(bench: Bench, rng: np.random.Generator, high: int) -> None:
     dut.begin.value = 0
 
     group: IntArray | None = None
-    if min(grid, tokens) <= config.max_topk and rng.random() < 0.5:
+    groups = config.topk == "sorter" and min(grid, tokens) <= config.max_topk
+    if groups and rng.random() < 0.5:
         group = patch_group(scene.records["rate"][None], tokens)
         fields = {"by": RankBy.RATE, "tokens": grid, "groups": tokens, "width": scene.width}
         scored, listed = await _execute(bench, fields, request)
@@ -208,7 +209,8 @@ async def _expect_list(
     index: IntArray,
     common: dict[str, int],
 ) -> None:
-    """Fail unless the token list and the masks are those of ``index``."""
+    """Fail unless the token list and the masks are those of ``index``, in the order of the selection unit."""
+    index = index if bench.config.topk == "sorter" else np.sort(index)
     sharp = scene.temperature[(values["temporal"][0, index] >> 5) + 64]
     sharp = sharp if common["temperature"] else np.full(len(index), 64)
     layout = mask_layout(bench.config)

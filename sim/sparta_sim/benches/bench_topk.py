@@ -1,11 +1,11 @@
-"""Bench of the sorter: ranks equal ``TopKParams.compute``, rank r two cycles and r after ``emit``."""
+"""Bench of the selection unit: tokens equal ``TopKParams.compute``, and come ``first_cycles`` after ``emit``."""
 
 from random import Random
 from typing import Any
 
 from sparta_rtl.topk import TopKParams
-from sparta_sim.benches.streams import Bench, Sink, bits_of, unit_test
-from sparta_sim.benches.units import sorter_params
+from sparta_rtl.topk_units import TOPK_UNITS, topk_params
+from sparta_sim.benches.streams import Bench, Sink, unit_test
 
 
 def _searches(rng: Random, params: TopKParams, tokens: int) -> list[tuple[list[int], int]]:
@@ -18,28 +18,28 @@ def _searches(rng: Random, params: TopKParams, tokens: int) -> list[tuple[list[i
 
 
 @unit_test
-async def ranks_equal_reference(dut: Any, stall: float) -> None:
+async def selection_equals_reference(dut: Any, stall: float) -> None:
     bench = await Bench.begin(dut, stall)
-    params, sink = sorter_params(bench.config), Sink(bench, "o")
-    for keys, count in _searches(bench.rng, params, bench.config.max_tokens):
+    params, sink = topk_params(bench.config), Sink(bench, "o")
+    unit, bits = TOPK_UNITS[bench.config.topk], (1 << params.key_bits) - 1
+    for keys, count in _searches(bench.rng, params, params.tokens):
         dut.clear.value = 1
         await bench.tick()
         dut.clear.value = 0
-        tokens = [bits_of(params.token_layout, {"key": key, "index": n}) for n, key in enumerate(keys)]
-        await bench.send("i", tokens[:-1])
+        await bench.send("i", [key & bits for key in keys[:-1]])
         while bench.pauses():
             await bench.tick()
-        dut.i__payload.value, dut.i__valid.value = tokens[-1], 1
+        dut.i__payload.value, dut.i__valid.value = keys[-1] & bits, 1
         dut.count.value, dut.emit.value = count, 1
         await bench.tick()
-        emitted = bench.cycle
+        emitted, first = bench.cycle, unit.first_cycles(params, len(keys), count)
         dut.i__valid.value = dut.emit.value = 0
-        await bench.tick(count + 3)
-        ranked = [params.ranked_layout.from_bits(item) for item in sink.items]
-        assert [item.token.index for item in ranked] == params.compute(keys, count)
-        assert [item.token.key for item in ranked] == [keys[item.token.index] for item in ranked]
-        assert [item.rank for item in ranked] == list(range(count))
-        assert [item.last for item in ranked] == [0] * (count - 1) + [1]
-        assert sink.cycles == [emitted + 2 + rank for rank in range(count)]
+        await bench.tick(first + count + 1)
+        listed = [params.ranked_layout.from_bits(item) for item in sink.items]
+        best = params.compute(keys, count)
+        assert [item.index for item in listed] == (best if bench.config.topk == "sorter" else sorted(best))
+        assert [item.rank for item in listed] == list(range(count))
+        assert [item.last for item in listed] == [0] * (count - 1) + [1]
+        assert sink.cycles == [emitted + first + rank for rank in range(count)]
         sink.items.clear()
         sink.cycles.clear()

@@ -7,7 +7,6 @@ from amaranth.hdl import Signal, Value
 from amaranth.lib import wiring
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.numerics import unsigned_bits
 from sparta_rtl.attention import AttentionUnit
 from sparta_rtl.cues import CueUnit
 from sparta_rtl.gate import GateUnit
@@ -18,16 +17,10 @@ from sparta_rtl.rank import RankUnit
 from sparta_rtl.results import ResultPort
 from sparta_rtl.score import ScoreUnit
 from sparta_rtl.sequencer import Sequencer
-from sparta_rtl.topk import TopKParams
+from sparta_rtl.topk_units import topk_unit
 from sparta_rtl.weight_stream import StreamedWeights
 
-__all__ = ["UNITS", "sorter_params", "unit_ports", "unit_verilog"]
-
-
-def sorter_params(config: CoreConfig) -> TopKParams:
-    """The sorter as the rank unit of ``config`` has it."""
-    index_bits = unsigned_bits(config.max_tokens - 1)
-    return TopKParams(cells=config.max_topk, key_bits=config.score_bits, index_bits=index_bits)
+__all__ = ["UNITS", "unit_ports", "unit_verilog"]
 
 
 UNITS: Mapping[str, Callable[[CoreConfig], wiring.Component]] = {
@@ -42,7 +35,7 @@ UNITS: Mapping[str, Callable[[CoreConfig], wiring.Component]] = {
     "score": ScoreUnit,
     "sequencer": Sequencer,
     "weight_stream": StreamedWeights,
-    "topk": lambda config: sorter_params(config).create(),
+    "topk": topk_unit,
 }
 """Unit by name; ``bench_<name>.py`` is its bench."""
 

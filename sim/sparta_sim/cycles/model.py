@@ -81,7 +81,7 @@ def predict(
     program : Program
         The network on its core.
     tensors : mapping of str to int array
-        Integers of one sample by name, the input among them.
+        Integers of one sample by name, as the core holds them (``core_tensors.py``), the input among them.
     k : int
         Tokens that attend.
     request : int

@@ -9,6 +9,7 @@ from sparta_rtl.rank import MLP_PERIOD, SPATIAL_PERIOD
 from sparta_rtl.token_reader import READ_CYCLES, READ_SPATIAL_CYCLES
 from sparta_rtl.token_scorer import MLP_SCORE_CYCLES, SCORE_CYCLES
 from sparta_rtl.topk_choice import choice_cycles
+from sparta_rtl.topk_units import TOPK_UNITS, topk_params
 
 __all__ = ["rank_cycles", "score_cycles"]
 
@@ -33,11 +34,13 @@ def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, reques
 
     Tokens are read one in a period P, scored, and listed one a cycle::
 
-        RATE            N + groups + rounds + 6,          rounds = ceil(groups / N)
-        MSP             N + K + 13
-        FUSION          8 N + K + 24                      priority too
-        with spatial    9 N + K + 32
-        dynamic         P N + K - P + 13 + choice         choice = 2 b + 39, b = bits of max_tokens * 2047
+        RATE            N + groups + 3 rounds + 6         rounds = ceil(groups / N)
+        MSP             N + K + 15
+        FUSION          8 N + K + 26                      priority too
+        with spatial    9 N + K + 34
+        dynamic         P N + K - P + 15 + choice         choice = 2 b + 39, b = bits of max_tokens * 2047
+
+    with a sorter; with a radix selection (N - K) // 4 + 28 more, and no RATE.
 
     Parameters
     ----------
@@ -54,13 +57,14 @@ def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, reques
     fuses = by is RankBy.FUSION
     spatial = fuses and fields["spatial"]
     period = SPATIAL_PERIOD if spatial else MLP_PERIOD if fuses or by is RankBy.PRIORITY else 1
+    first = TOPK_UNITS[config.topk].first_cycles(topk_params(config), tokens, topk)
     last_token = 1 + (tokens - 1) * period
     if by is RankBy.RATE:
         rounds = -(-fields["groups"] // tokens)
-        return last_token + READ_CYCLES + SCORE_CYCLES + fields["groups"] + rounds + 1
+        return last_token + READ_CYCLES + SCORE_CYCLES + fields["groups"] + rounds * (first - 1) + 1
     if by is not RankBy.PRIORITY and fields["dynamic"] and request == 0:
         chosen = last_token + READ_CYCLES + choice_cycles(config)
     else:
         read = READ_SPATIAL_CYCLES if spatial else READ_CYCLES
         chosen = last_token + read + (MLP_SCORE_CYCLES if period > 1 else SCORE_CYCLES)
-    return chosen + topk + 8
+    return chosen + first + topk + 6

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import RankBy
 from sparta_hw.numerics import unsigned_bits
+from sparta_rtl.digit_tree import RADIX, RADIX_BITS, counts_layout
 from sparta_rtl.layouts import mask_layout, record_layout
+from sparta_rtl.topk_radix import digit_levels
+from sparta_rtl.topk_units import topk_params
 from sparta_sim.energy.figures import access_pj, adder_pj, multiplier_pj
 from sparta_sim.energy.parts import Events, Part
 
@@ -31,7 +34,7 @@ def score_events(config: CoreConfig, fields: Mapping[str, int]) -> Events:
 
 
 def rank_events(config: CoreConfig, fields: Mapping[str, int], k: int) -> Events:
-    """Records, the token MLP, the sorter and the lists."""
+    """Records, the token MLP, the selection and the lists."""
     tokens, by = fields["tokens"], RankBy(fields["by"])
     neighbours = _NEIGHBOURS if fields["spatial"] else 0
     listed = fields["groups"] if by is RankBy.RATE else k
@@ -54,8 +57,27 @@ def rank_events(config: CoreConfig, fields: Mapping[str, int], k: int) -> Events
             tokens,
             multiplier_pj(config.cue_bits, config.cue_bits),
         )
-    yield Part.SELECTION, "sorter comparisons", tokens * config.max_topk, adder_pj(config.score_bits)
+    yield from _sorter_events(config, tokens) if config.topk == "sorter" else _radix_events(config, tokens)
     yield Part.SELECTION, "list entries written", listed, access_pj(entry, entry * config.max_topk)
+
+
+def _sorter_events(config: CoreConfig, tokens: int) -> Events:
+    """Every cell compares every token."""
+    yield Part.SELECTION, "sorter comparisons", tokens * config.max_topk, adder_pj(config.score_bits)
+
+
+def _radix_events(config: CoreConfig, tokens: int) -> Events:
+    """A row of counts a level and token, and one a level of the search; each key stored, read and compared."""
+    params = topk_params(config)
+    levels, counts = digit_levels(params), counts_layout(params.tokens).size
+    for level in range(1, levels):
+        row_pj = access_pj(counts, counts << RADIX_BITS * level)
+        yield Part.SELECTION, f"counts of {level} digits", 2 * tokens + 1, row_pj
+    count_bits = unsigned_bits(params.tokens)
+    yield Part.SELECTION, "digits counted", levels * (tokens + 1) * (RADIX - 1), adder_pj(count_bits)
+    key_pj = access_pj(params.key_bits, params.key_bits * params.tokens)
+    yield Part.SELECTION, "keys stored and read", 2 * tokens, key_pj
+    yield Part.SELECTION, "keys compared", tokens, adder_pj(params.key_bits)
 
 
 def _record_pj(config: CoreConfig) -> float:

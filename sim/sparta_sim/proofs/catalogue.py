@@ -6,20 +6,29 @@ from sparta_sim.proofs.contract import Proof
 from sparta_sim.proofs.division import DividerContract
 from sparta_sim.proofs.memory_port import StreamerContract
 from sparta_sim.proofs.neurons import FireLaneContract, MembraneContract
-from sparta_sim.proofs.selection import SorterContract
+from sparta_sim.proofs.selection import RadixContract, SorterContract
+from sparta_sim.proofs.sorting import CellsContract
 from sparta_sim.proofs.streams import FifoContract, SliceContract
 
 __all__ = ["PROOFS"]
 
 _STREAM = "nothing lost, duplicated, reordered or changed under any backpressure"
 _STREAMER = "no beat lost, repeated, misplaced or early; AXI rules; restarts and errors in mid-burst"
-_SORTER = "order, maxima, ties by index, for any keys, K and gaps"
+_BETWEEN = "v + ((x - v) leak >> q) lies between v and x"
+_SORTER = "order, maxima, ties by index, cycles, for any keys, K and gaps"
+_CELLS = "the token that r others rank before is in cell r, for any keys and gaps"
+_RADIX = "maxima, ties by index, cycles, for any keys and K"
 
 PROOFS = (
-    Proof("register slice", _STREAM, SliceContract, 20),
-    Proof("queue of 4", _STREAM, partial(FifoContract, 4), 12),
+    Proof("register slice", _STREAM, SliceContract, 6, forever=True),
+    Proof("queue of 4", _STREAM, partial(FifoContract, 4), 8, forever=True),
+    Proof("membrane, 8 bits", _BETWEEN, partial(MembraneContract, 8, 5), 1),
     Proof(
-        "membrane, 8 bits", "v + ((x - v) leak >> 5) lies between v and x", partial(MembraneContract, 8, 5), 1
+        "membrane, 5 bits",
+        f"{_BETWEEN}, so v never leaves its width",
+        partial(MembraneContract, 5, 3),
+        1,
+        forever=True,
     ),
     Proof(
         "fire lane, 4 bits",
@@ -27,8 +36,11 @@ PROOFS = (
         FireLaneContract,
         13,
     ),
-    Proof("sorter, 2 of 4", _SORTER, partial(SorterContract, 2, 4, 3), 11),
-    Proof("sorter, 3 of 3", _SORTER, partial(SorterContract, 3, 3, 3), 11),
+    Proof("sorter, 2 of 4", _SORTER, partial(SorterContract, 2, 4, 3), 12),
+    Proof("sorter, 3 of 3", _SORTER, partial(SorterContract, 3, 3, 3), 12),
+    Proof("sorter cells, 4 of 16", _CELLS, partial(CellsContract, 4, 16, 4), 6, forever=True),
+    Proof("radix selection, 2 of 3", _RADIX, partial(RadixContract, 2, 3, 3), 24),
+    Proof("radix selection, 3 of 5", _RADIX, partial(RadixContract, 3, 5, 3), 28),
     Proof("weight streamer", _STREAMER, StreamerContract, 12),
     Proof("divider, 8 bits", "floor of the division, at its cycle", partial(DividerContract, 8, 4, 4), 14),
 )

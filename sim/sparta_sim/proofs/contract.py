@@ -12,11 +12,12 @@ __all__ = ["Contract", "Proof"]
 class Contract(Design):
     """A unit under arbitrary inputs. Subclasses assume what the unit may rely on, and assert what it promises.
 
-    Every :meth:`free` signal is an input of the design, which the solver drives.
+    Every :meth:`free` signal is an input of the design, which the solver drives; a :meth:`spy` is driven by the unit.
     """
 
     def __init__(self) -> None:
         self.inputs: list[Signal] = []
+        self.spies: dict[str, str] = {}
         self._stable: list[Signal] = []
 
     def free(self, shape: Shape | int | range, name: str) -> Signal:
@@ -29,6 +30,12 @@ class Contract(Design):
         """An input with any value, the same in all cycles."""
         signal = self.free(shape, name)
         self._stable.append(signal)
+        return signal
+
+    def spy(self, shape: Shape | int | range, path: str) -> Signal:
+        """State inside of the unit, ``path`` as in its waveform: what an invariant speaks about."""
+        signal = self.free(shape, f"spy_{len(self.spies)}")
+        self.spies[signal.name] = path
         return signal
 
     def begin(self) -> Module:
@@ -58,12 +65,15 @@ class Proof:
         Makes the contract.
     depth : int
         Cycles from reset, in all of which it holds under any input.
+    forever : bool
+        It holds in all cycles, by induction: after any ``depth`` cycles in which it holds, it holds in the next one.
     """
 
     name: str
     says: str
     contract: Callable[[], Contract]
     depth: int
+    forever: bool = False
 
     @property
     def slug(self) -> str:

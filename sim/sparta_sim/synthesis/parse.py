@@ -8,7 +8,15 @@ from typing import Any
 
 from sparta_hw.errors import InputFileError
 
-__all__ = ["Resources", "load_report", "number", "parse_place", "parse_reports", "parse_stat"]
+__all__ = [
+    "Resources",
+    "load_report",
+    "lut_equivalents",
+    "number",
+    "parse_place",
+    "parse_reports",
+    "parse_stat",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +49,12 @@ class Resources:
     @property
     def lut_eq(self) -> int:
         """LUT4 + 2 x CCU2C: the common measure of logic."""
-        return self.lut4 + 2 * self.ccu2c
+        return lut_equivalents({"LUT4": self.lut4, "CCU2C": self.ccu2c})
+
+
+def lut_equivalents(cells: Mapping[str, int]) -> int:
+    """LUT4 + 2 x CCU2C of cells by type; a type that is not there does not occur."""
+    return cells.get("LUT4", 0) + 2 * cells.get("CCU2C", 0)
 
 
 def load_report(path: Path, tool: str) -> dict[str, Any]:
