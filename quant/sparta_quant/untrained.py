@@ -8,7 +8,8 @@ from torch import nn
 from sparta_quant.config import SpartaConfig
 from sparta_quant.data.camera import image_events, upsample
 from sparta_quant.inputs import network_inputs
-from sparta_quant.network import SpartaNetwork
+from sparta_quant.networks import build_network
+from sparta_quant.spiking_network import SpikingNetwork
 
 __all__ = ["camera_digits", "untrained_model", "untrained_network"]
 
@@ -38,13 +39,13 @@ def camera_digits(config: SpartaConfig, samples: int) -> NDArray[np.uint8]:
     return image_events(images, 2.0, path)
 
 
-def untrained_network(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpartaNetwork:
+def untrained_network(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpikingNetwork:
     """A deployed network with initial weights: :func:`untrained_model`, deployed."""
     return untrained_model(config, samples, seed).deploy()
 
 
 @torch.no_grad()
-def untrained_model(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpartaNetwork:
+def untrained_model(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpikingNetwork:
     """A quantised network with initial weights, its normalisation and feedback controller settled on ``samples``.
 
     Parameters
@@ -58,7 +59,7 @@ def untrained_model(config: SpartaConfig, samples: NDArray[np.uint8], seed: int 
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = SpartaNetwork(config)
+        network = build_network(config)
     for module in network.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             module.momentum = 1.0
@@ -66,6 +67,5 @@ def untrained_model(config: SpartaConfig, samples: NDArray[np.uint8], seed: int 
     network(inputs)
     network.quantize()
     network.eval()
-    if network.feedback is not None:
-        network.calibrate_feedback(inputs)
+    network.calibrate_(inputs)
     return network

@@ -73,6 +73,18 @@ class Dataset:
         count = min(count, len(self))
         return self.subset(np.arange(count) * len(self) // max(count, 1))
 
+    def rate_coded(self, steps: int, seed: int = 0) -> "Dataset":
+        """Spike trains of pixels: in each step a pixel p spikes with probability p / 255.
+
+        A seed always draws the same ones.
+        """
+        rng = np.random.default_rng(seed)
+        words = np.zeros(self.inputs.shape, np.uint32)
+        for step in range(steps):
+            drawn = rng.integers(0, 255, self.inputs.shape, np.uint8) < self.inputs
+            words |= drawn.astype(np.uint32) << np.uint32(step)
+        return replace(self, inputs=words, steps=steps)
+
     def tensor(self, indices: Tensor) -> Tensor:
         """The chosen samples as stored: int32 words or uint8 pixels (batch, C, H, W)."""
         chosen = self.inputs[indices.numpy()]
