@@ -140,11 +140,18 @@ class CoreConfig:
 
     def _check_stream(self) -> None:
         bits, row = self.stream_bits, self.lanes * self.weight_bits
+        if self.weight_bits != self.max_weight_bits:
+            raise ConfigError(
+                f"core {self.name!r}: weight_bits is {self.weight_bits}; streamed weights have "
+                f"{self.max_weight_bits}"
+            )
         if not 32 <= bits <= min(row, 1024) or bits & (bits - 1):
             raise ConfigError(
                 f"core {self.name!r}: stream_bits must be a power of two, 32 to {min(row, 1024)} (a weight row "
                 f"has {row}), not {bits}; use 0 for weights on chip, or more lanes"
             )
+        if self.counts:
+            raise ConfigError(f"core {self.name!r}: weights are streamed (stream_bits) into cores without counts only")
         if self.weight_rows < 8 or self.weight_rows & (self.weight_rows - 1):
             raise ConfigError(
                 f"core {self.name!r}: weight_rows must be a power of two, at least 8, where weights are streamed, "

@@ -266,7 +266,8 @@ class Program:
             name: _read_image(folder / f"{name}.mem", len(rows)) for name, (rows, _) in self.images().items()
         }
         if self.config.stream_bits:
-            weights = _read_stream(folder / _STREAM_FILE, self.weights.size).reshape(self.weights.shape)
+            image = _read_stream(folder / _STREAM_FILE, self.weights.size)
+            weights = np.frombuffer(image, np.uint8).reshape(self.weights.shape)
         else:
             weights = _weights(found["weights"], self.config)
         own = replace(self, descriptors=tuple(found["program"]), weights=weights)

@@ -254,7 +254,7 @@ def run_cosim(
 
 def with_selected(expected: Mapping[str, NDArray]) -> Mapping[str, NDArray]:
     """Expected values with the gathered tokens, which vectors leave out."""
-    if "selected" in expected:
+    if "selected" in expected or "tokens" not in expected:
         return expected
     index = np.asarray(expected["index" if "index" in expected else "winners"]).astype(np.int64)
     tokens = np.asarray(expected["tokens"])
