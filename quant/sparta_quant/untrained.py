@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sparta_quant.config import SpartaConfig
+from sparta_quant.data import rate_coded
 from sparta_quant.data.camera import image_events, upsample
 from sparta_quant.inputs import network_inputs
 from sparta_quant.networks import build_network
@@ -29,8 +30,9 @@ def camera_digits(config: SpartaConfig, samples: int) -> NDArray[np.uint8]:
     channels, height, width = config.input
     images = upsample(load_digits().images[:samples], height // 8)
     images = np.pad(images, ((0, 0), (0, height - images.shape[1]), (0, width - images.shape[2])))
-    if config.coding == "direct":
-        return np.repeat(np.rint(images[:, None] * 15.9).astype(np.uint8), channels, axis=1)
+    if config.coding != "spikes":
+        pixels = np.repeat(np.rint(images[:, None] * 15.9).astype(np.uint8), channels, axis=1)
+        return pixels if config.coding == "direct" else rate_coded(pixels, config.timesteps)
     angles = 2 * np.pi * np.arange(config.timesteps + 1) / config.timesteps
     path = tuple(
         (float(down), float(right))

@@ -9,10 +9,7 @@ from sparta_hw.numerics import unsigned_bits
 from sparta_rtl.layouts import spike_item_layout
 from sparta_rtl.popcount import popcount
 
-__all__ = ["COUNT_CYCLES", "CountUnit"]
-
-COUNT_CYCLES = 1
-"""From a tile's last item, which ends the tile, to its first count."""
+__all__ = ["CountUnit"]
 
 
 class CountUnit(wiring.Component):
@@ -27,7 +24,7 @@ class CountUnit(wiring.Component):
     o : Out(stream.Signature(33))
         Counts as 32-bit integers; bit 32 marks the last one of the layer.
     busy : Out(1)
-        From a tile's last item on, until its last count was accepted.
+        From the cycle after a tile's last item on, until its last count was accepted.
     """
 
     valid: Signal
@@ -68,7 +65,7 @@ class CountUnit(wiring.Component):
             last_slot.eq(slot + 1 == self.slots),
             last_lane.eq(lane == config.fire_lanes - 1),
             complete.eq(self.valid & self.i.last_group & (self.i.slot + 1 == self.slots)),
-            self.busy.eq(sending | complete),
+            self.busy.eq(sending),
             self.o.valid.eq(sending),
             self.o.payload[:32].eq(read.data[lane]),
             self.o.payload[32].eq(last),

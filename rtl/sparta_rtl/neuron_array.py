@@ -75,7 +75,7 @@ class NeuronArray(wiring.Component):
     for a cycle. So a position costs the largest of: active entries (at least 1 a group), lines, 2 x steps or planes.
 
     Where lanes share the fire stage (:class:`~sparta_rtl.shared_fire.SharedFireStage`) a step takes max(slots, 4)
-    cycles there, as so many planes would, and a tile ends 6 cycles after them.
+    cycles there, as so many planes would, and a tile ends 7 cycles after them.
     """
 
     start: Signal

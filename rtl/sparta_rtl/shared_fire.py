@@ -38,7 +38,7 @@ class SharedFireStage(wiring.Component):
     begin : In(1)
         A new tile; everything is at rest.
     layer, tile : In(descriptor_layout(Op.LAYER)), In(10)
-        ``slots`` of them fire. Spikes only: not ``integer``, no feedback.
+        ``tile`` from the cycle after ``begin`` on. ``slots`` of them fire. Spikes only: not ``integer``, no feedback.
     header_valid, header_row, header : In(1), In(range(header_rows)), In(P * weight_bits)
         Header rows of the tile, as they come from the weight memory.
     sums, full, final, taken : of the accumulators
@@ -50,7 +50,7 @@ class SharedFireStage(wiring.Component):
         The tile's last item has been sent.
 
     Latency and throughput: a step takes n = max(slots, :data:`LOOP_CYCLES`) cycles; ``free`` comes max(n - 6, 0) cycles
-    after its first. An item is valid 7 cycles after its sums were read, ``idle`` 7 cycles after a step's last cycle.
+    after its first. An item is valid 7 cycles after its sums were read, ``idle`` 8 cycles after a step's last cycle.
     """
 
     begin: Signal
@@ -130,7 +130,7 @@ class SharedFireStage(wiring.Component):
                 m.d.sync += [phase.eq(0), left.eq(Mux(left == 1, layer.steps, left - 1))]
         with m.If(self.begin):
             m.d.sync += [left.eq(layer.steps), complete.eq(0)]
-        with m.Elif(self._stages[_RESULT].end & self._stages[_RESULT].final):
+        with m.Elif(self._stages[_ITEM].end & self._stages[_ITEM].final):
             m.d.sync += complete.eq(1)
 
     def _parameters(self, m: Module) -> data.View:
@@ -238,12 +238,13 @@ class SharedFireStage(wiring.Component):
         item = self.o_spikes.payload
         first, of_tile = Signal(len(item.line) + segment_bits), Signal(len(item.line) + segment_bits)
         group, position = Signal.like(layer.out_groups), Signal.like(item.position)
-        last_group, following = Signal(), Signal.like(of_tile)
+        last_group, began, following = Signal(), Signal(), Signal.like(of_tile)
         m.d.comb += [
             last_group.eq(group + 1 == layer.out_groups),
             following.eq(Mux(self.tile == 0, 0, of_tile + layer.slots)),
         ]
-        with m.If(self.begin):
+        m.d.sync += began.eq(self.begin)
+        with m.If(began):
             m.d.sync += [first.eq(following), of_tile.eq(following), group.eq(0), position.eq(0)]
         with m.Elif(stages[0].end):
             m.d.sync += group.eq(group + 1)

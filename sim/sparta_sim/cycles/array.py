@@ -29,7 +29,7 @@ _SUMS = 5
 _SPIKES, _VALUES = 9, 6
 """After the last step's 2 cycles, the last plane's one: rest of the lane's pipeline, queue, acceptance, idle."""
 
-_SHARED = 6
+_SHARED = 7
 """After a step's last cycle where lanes share the fire stage: rest of its pipeline."""
 
 
@@ -77,14 +77,16 @@ def layer_cycles(
     last_steps = fields["steps"] - (groups - 1) * steps
 
     shared = config.fire_share > 1
-    slots = max(fields["slots"], LOOP_CYCLES)
     tile = _Tile(config.line, planes=shared or bool(fields["integer"]))
     for rows in _positions(fields, topk):
         for group in range(groups):
             for n, row in enumerate(rows):
                 gap = row.gap + (_NEW_POSITION if n == group == 0 else 0)
                 tile.row(gap, row, counts[group], end=n == len(rows) - 1)
-            tile.group(slots if shared else steps if group < groups - 1 else last_steps)
+            if shared:
+                tile.group(max(fields["slots"], LOOP_CYCLES))
+            else:
+                tile.group(steps if group < groups - 1 else last_steps)
         if fields["direct"]:
             tile.replay(fields["out_steps"])
     values = fields["integer"] and not fields["direct"]

@@ -10,7 +10,6 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination, Op, decode
 from sparta_hw.program import Program
 from sparta_hw.tensor_layout import TensorLayout
-from sparta_rtl.counts import COUNT_CYCLES
 from sparta_rtl.cues import CUE_TAIL_CYCLES
 from sparta_rtl.feedback import FEEDBACK_CYCLES
 from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
@@ -111,9 +110,9 @@ def predict(
                 start = sum(cycles) + at * HANDOVER_CYCLES + (at + 1) * FETCH_CYCLES + waits + 1
                 count, stalled = _tiles(config, fields, count, gap, stream, start)
                 if fields["destination"] == Destination.COUNTS:
-                    count += (fields["tiles"] - 1) * (fields["slots"] * config.fire_lanes + COUNT_CYCLES)
-                    left = fields["outputs"] - (fields["tiles"] - 1) * fields["slots"] * config.fire_lanes
-                    waits += max(left + COUNT_CYCLES - FETCH_CYCLES, 0)
+                    earlier = (fields["tiles"] - 1) * fields["slots"] * config.fire_lanes
+                    count += earlier
+                    waits += max(fields["outputs"] - earlier - FETCH_CYCLES, 0)
                 if fields["cues"]:
                     waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES - 1, 0)
             case Op.SCORE:
