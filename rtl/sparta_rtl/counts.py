@@ -20,7 +20,7 @@ class CountUnit(wiring.Component):
     valid, i : In(1), In(spike_item_layout(config))
         Spikes of the one position of a layer, slot by slot, step group by step group. Never while ``busy``.
     slots, outputs : In(5), In(14)
-        Parts of F lanes of a tile, and counts of the whole layer.
+        Parts of F lanes of a tile, and counts of the whole layer; sampled with a tile's last item.
     o : Out(stream.Signature(33))
         Counts as 32-bit integers; bit 32 marks the last one of the layer.
     busy : Out(1)
@@ -57,12 +57,13 @@ class CountUnit(wiring.Component):
         sending, complete = Signal(), Signal()
         sent, last = Signal.like(self.outputs), Signal()
         last_slot, last_lane = Signal(), Signal()
+        slots, outputs = Signal.like(self.slots), Signal.like(self.outputs)
         m.d.comb += [
             read.addr.eq(Mux(sending, slot, self.i.slot)),
             write.addr.eq(self.i.slot),
             write.en.eq(self.valid),
-            last.eq(sent + 1 == self.outputs),
-            last_slot.eq(slot + 1 == self.slots),
+            last.eq(sent + 1 == outputs),
+            last_slot.eq(slot + 1 == slots),
             last_lane.eq(lane == config.fire_lanes - 1),
             complete.eq(self.valid & self.i.last_group & (self.i.slot + 1 == self.slots)),
             self.busy.eq(sending),
@@ -74,7 +75,7 @@ class CountUnit(wiring.Component):
             before = Mux(self.i.first_group, 0, read.data[n])
             m.d.comb += write.data[n].eq(before + popcount(self.i.words[n]))
         with m.If(complete):
-            m.d.sync += sending.eq(1)
+            m.d.sync += [sending.eq(1), slots.eq(self.slots), outputs.eq(self.outputs)]
             with m.If(self.i.first_tile):
                 m.d.sync += sent.eq(0)
         with m.If(self.o.valid & self.o.ready):

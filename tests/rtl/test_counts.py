@@ -41,6 +41,9 @@ def test_counts_of_all_tiles(config: CoreConfig, slots: int, outputs: int, steps
                     assert not ctx.get(dut.busy)
                     await ctx.tick()
                     ctx.set(dut.valid, 0)
+            if tile == tiles - 1:
+                ctx.set(dut.slots, 0)
+                ctx.set(dut.outputs, 0)
             while ctx.get(dut.busy):
                 await ctx.tick()
 
