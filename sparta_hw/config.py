@@ -151,7 +151,9 @@ class CoreConfig:
                 f"has {row}), not {bits}; use 0 for weights on chip, or more lanes"
             )
         if self.counts:
-            raise ConfigError(f"core {self.name!r}: weights are streamed (stream_bits) into cores without counts only")
+            raise ConfigError(
+                f"core {self.name!r}: weights are streamed (stream_bits) into cores without counts only"
+            )
         if self.weight_rows < 8 or self.weight_rows & (self.weight_rows - 1):
             raise ConfigError(
                 f"core {self.name!r}: weight_rows must be a power of two, at least 8, where weights are streamed, "
