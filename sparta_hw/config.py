@@ -258,7 +258,7 @@ NAMED_CONFIGS = {
             max_steps=32,
             spike_lines=512,
             weight_rows=1024,
-            layers=8,
+            layers=4,
             attention=False,
             counts=True,
         ),

@@ -200,7 +200,7 @@ def test_range_report_names_every_layer(whole: Graph) -> None:
     assert accumulators == [op.node for op in weighted(whole)]
     assert all(line.bits <= line.available for line in ranges)
     assert "of 18 bits (acc_bits)" in str(ranges[1])
-    assert str(ranges[0]).startswith("stem.0.conv: accumulator -")
+    assert str(ranges[1]).startswith("stem.0.conv: accumulator -")
 
 
 @pytest.mark.parametrize(
