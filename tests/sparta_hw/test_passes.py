@@ -292,8 +292,8 @@ def test_lists_all_limits_at_once(whole: Graph) -> None:
 
 
 def test_a_number_too_large_for_its_descriptor_field() -> None:
-    graph = random_graph(0, **{**WHOLE, "size": 16, "layers": 1, "cells": 1})
-    core = replace(TINY, max_tokens=256, spike_lines=1 << 14, weight_rows=1 << 16)
+    graph = random_graph(0, **{**WHOLE, "size": 32, "layers": 1, "cells": 2})
+    core = replace(TINY, max_tokens=1024, spike_lines=1 << 16, weight_rows=1 << 18)
     message = r"context\.conv: kernel_height \(rows of the window\) is 16, a descriptor holds 0 to 15"
     with pytest.raises(CapacityError, match=message):
         compile_graph(graph, core)
