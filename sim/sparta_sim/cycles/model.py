@@ -112,7 +112,7 @@ def predict(
                 if fields["destination"] == Destination.COUNTS:
                     earlier = (fields["tiles"] - 1) * fields["slots"] * config.fire_lanes
                     count += earlier
-                    waits += max(fields["outputs"] - earlier - FETCH_CYCLES, 0)
+                    waits += max(fields["outputs"] - earlier - FETCH_CYCLES - 1, 0)
                 if fields["cues"]:
                     waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES - 1, 0)
             case Op.SCORE:
