@@ -166,7 +166,7 @@ class _Execution:
             case SpikingConv():
                 values[name] = spiking_conv(op, values[op.input.name], self._state)
             case SpikeCount():
-                values[name] = values[op.input.name].sum(axis=(1, 3, 4))
+                values[name] = values[op.input.name].sum(axis=(1, 3, 4), dtype=np.int64)
             case SpikeCues():
                 self._store(op.outputs, spike_cues(values[op.input.name]))
             case TokenScore():
