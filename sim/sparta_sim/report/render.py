@@ -35,7 +35,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]], tokens: bool =
 
 def _has_tokens(report: Section) -> bool:
     measured = report.get("cosim") or report.get("estimate")
-    return bool(measured is None or measured["network"].get("tokens", 1))
+    return bool(measured is None or measured["network"]["tokens"])
 
 
 def _level(run: Section, tokens: bool) -> str:
