@@ -1,7 +1,7 @@
 """Cycles of whole networks, unit by unit, against what their work alone would take; exact."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,12 +19,19 @@ from sparta_quant.checkpoint import DIGITS_CHECKPOINT, load_checkpoint
 from sparta_quant.data import load_digits
 from sparta_quant.export import export_onnx
 from sparta_quant.named import NAMED_NETWORKS, core_name
-from sparta_quant.network import SpartaNetwork
+from sparta_quant.spiking_network import SpikingNetwork
 from sparta_quant.untrained import camera_digits, untrained_network
 from sparta_sim.cycles.model import Prediction, predict
 from sparta_sim.limits import Ratio, array_ratio, unit_ratios
 
-__all__ = ["Workload", "cycle_ratios", "digits_workload", "untrained_network_of", "untrained_workload"]
+__all__ = [
+    "Workload",
+    "cycle_ratios",
+    "digits_workload",
+    "untrained_network_of",
+    "untrained_workload",
+    "workload_of",
+]
 
 _ARRAY_GOALS = {"digits": 1.10, "nmnist": 1.05}
 
@@ -33,7 +40,7 @@ _ARRAY_GOALS = {"digits": 1.10, "nmnist": 1.05}
 class Workload:
     """A network on its core, and inputs for it."""
 
-    network: SpartaNetwork
+    network: SpikingNetwork
     graph: Graph
     program: Program
     inputs: NDArray[np.uint8]
@@ -46,12 +53,17 @@ class Workload:
                 name: value[n] for name, value in values.items()
             }
 
+    def on(self, inputs: NDArray[np.uint8]) -> "Workload":
+        """The same network on other inputs."""
+        return replace(self, inputs=inputs)
+
     def predictions(self, k: int) -> list[Prediction]:
         """Modelled cycles of each input with K."""
         return [predict(self.program, tensors, k, k) for tensors in self.samples(k)]
 
 
-def _workload(network: SpartaNetwork, core: str, inputs: NDArray[np.uint8]) -> Workload:
+def workload_of(network: SpikingNetwork, core: str, inputs: NDArray[np.uint8]) -> Workload:
+    """A network on a core."""
     with TemporaryDirectory() as scratch:
         model = Path(scratch) / "model.onnx"
         export_onnx(network, model)
@@ -62,16 +74,16 @@ def _workload(network: SpartaNetwork, core: str, inputs: NDArray[np.uint8]) -> W
 def digits_workload(samples: int) -> Workload:
     """The committed network on test samples."""
     network, _ = load_checkpoint(DIGITS_CHECKPOINT)
-    return _workload(network, "digits", load_digits("test").spikes[:samples])
+    return workload_of(network, "digits", load_digits("test").spikes[:samples])
 
 
 def untrained_workload(name: str, samples: int = 2) -> Workload:
     """A named network with initial weights on embedded digits of its size: its data set is not in the project."""
     network, inputs = untrained_network_of(name, samples)
-    return _workload(network, core_name(name), inputs)
+    return workload_of(network, core_name(name), inputs)
 
 
-def untrained_network_of(name: str, samples: int) -> tuple[SpartaNetwork, NDArray[np.uint8]]:
+def untrained_network_of(name: str, samples: int) -> tuple[SpikingNetwork, NDArray[np.uint8]]:
     """The network and the inputs of :func:`untrained_workload`."""
     config = NAMED_NETWORKS[name]
     inputs = camera_digits(config, samples)

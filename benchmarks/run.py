@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.compilation import compilation_ratios
 from benchmarks.cycles import cycle_ratios, digits_workload, untrained_workload
+from benchmarks.peers import mlp_workload, peer_ratios
 from benchmarks.skipping import skipping_ratios
 from benchmarks.timings import timing_ratios
 from benchmarks.topk import topk_ratios
@@ -26,6 +27,7 @@ def all_ratios(samples: int, folder: Path) -> Iterator[Ratio]:
     yield from cycle_ratios(digits)
     yield from skipping_ratios(digits.program, ("stem.1.conv",))
     yield from skipping_ratios(untrained_workload("nmnist", 2).program, ("stem.2.conv", "local.conv"))
+    yield from peer_ratios(mlp_workload())
     yield from timing_ratios(digits)
     yield from compilation_ratios()
     yield from topk_ratios(folder)

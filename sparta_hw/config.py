@@ -22,10 +22,14 @@ class CoreConfig:
         Name in reports.
     lanes : int
         P, output channels computed at once, and multipliers of the attention unit; a power of two.
+    fire_share : int
+        Lanes that take turns in one lane of the fire stage; a power of two, 1 with attention or S > 1.
+    weight_bits : int
+        Width of a weight: 4, 6 or 8.
     steps : int
         S, time steps accumulated at once, 1 to 32.
     line : int
-        L, entries in one line of the spike memory; a power of two, a multiple of ``lanes``.
+        L, entries in one line of the spike memory; a power of two, a multiple of ``fire_lanes``.
     acc_bits : int
         Width of one accumulator (one lane, one step).
     sum_bits : int
@@ -45,10 +49,16 @@ class CoreConfig:
         Width of the AXI4 read port through which weights stream in from external memory, a power of two from 32 up
         to one weight row; the weight memory is then a ring of ``weight_rows`` (a power of two), in which the next
         tile arrives while one computes. 0: the weight memory holds all weights, and there is no such port.
+    attention : bool
+        Everything that handles tokens: cues, scores, ranking, gate, gather, attention, pool, feedback.
+    counts : bool
+        The read-out that counts the last layer's spikes.
     """
 
     name: str
     lanes: int = 16
+    fire_share: int = 1
+    weight_bits: int = 8
     steps: int = 8
     line: int = 16
     acc_bits: int = 18
@@ -63,9 +73,11 @@ class CoreConfig:
     weight_rows: int = 1024
     layers: int = 16
     stream_bits: int = 0
+    attention: bool = True
+    counts: bool = False
 
     # Formats of the numerics contract, the same in every core (ARCHITECTURE.md, "Numbers").
-    weight_bits = 8
+    max_weight_bits = 8
     bias_bits = 24
     membrane_bits = 16
     tau_bits = 8
@@ -82,6 +94,7 @@ class CoreConfig:
     inhibition_frac = 6
     hidden_units = 8
     hidden_bits = 11
+    mlp_weight_bits = 8
     mlp_bias_bits = 24
     sparsity_frac = 8
     state_bits = 26
@@ -90,17 +103,28 @@ class CoreConfig:
     reciprocal_bits = 7
 
     def __post_init__(self) -> None:
-        for field in ("lanes", "line"):
+        for field in ("lanes", "line", "fire_share"):
             value = getattr(self, field)
             if value < 1 or value & (value - 1):
                 raise ConfigError(f"core {self.name!r}: {field} must be a power of two, not {value}")
-        if self.line % self.lanes:
+        if self.lanes % self.fire_share or self.line % self.fire_lanes:
             raise ConfigError(
-                f"core {self.name!r}: line ({self.line}) must be a multiple of lanes ({self.lanes})"
+                f"core {self.name!r}: line ({self.line}) must be a multiple of lanes / fire_share "
+                f"({self.lanes} / {self.fire_share})"
             )
+        if self.fire_share > 1 and (self.attention or self.steps > 1):
+            raise ConfigError(
+                f"core {self.name!r}: fire_share is {self.fire_share}; with attention, or steps of more than 1, it "
+                "must be 1"
+            )
+        if self.weight_bits not in (4, 6, 8):
+            raise ConfigError(f"core {self.name!r}: weight_bits must be 4, 6 or 8, not {self.weight_bits}")
+        if not (self.attention or self.counts):
+            raise ConfigError(f"core {self.name!r}: needs a way to answer: attention or counts")
         limits = {
             "lanes": (2, 256),
             "line": (2, 256),
+            "fire_share": (1, 16),
             "steps": (1, 32),
             "max_steps": (1, 32),
             "max_tokens": (2, 1024),
@@ -125,10 +149,19 @@ class CoreConfig:
 
     def _check_stream(self) -> None:
         bits, row = self.stream_bits, self.lanes * self.weight_bits
+        if self.weight_bits != self.max_weight_bits:
+            raise ConfigError(
+                f"core {self.name!r}: weight_bits is {self.weight_bits}; streamed weights have "
+                f"{self.max_weight_bits}"
+            )
         if not 32 <= bits <= min(row, 1024) or bits & (bits - 1):
             raise ConfigError(
                 f"core {self.name!r}: stream_bits must be a power of two, 32 to {min(row, 1024)} (a weight row "
                 f"has {row}), not {bits}; use 0 for weights on chip, or more lanes"
+            )
+        if self.counts:
+            raise ConfigError(
+                f"core {self.name!r}: weights are streamed (stream_bits) into cores without counts only"
             )
         if self.weight_rows < 8 or self.weight_rows & (self.weight_rows - 1):
             raise ConfigError(
@@ -153,13 +186,19 @@ class CoreConfig:
 
     @property
     def segments(self) -> int:
-        """Parts of a spike memory line that are written alone: P entries each."""
-        return self.line // self.lanes
+        """Parts of a spike memory line that are written alone, ``fire_lanes`` entries each."""
+        return self.line // self.fire_lanes
+
+    @property
+    def fire_lanes(self) -> int:
+        """F, lanes of the fire stage: P unless lanes share them."""
+        return self.lanes // self.fire_share
 
     @property
     def header_rows(self) -> int:
-        """Weight rows before a tile's weights: its biases, thresholds and leaks, 8 bits a row."""
-        return (self.bias_bits + self.membrane_bits + self.tau_bits) // self.weight_bits
+        """Weight rows before a tile's weights: its biases, thresholds and leaks, ``weight_bits`` a lane and row."""
+        rows = (self.bias_bits + self.membrane_bits + self.tau_bits) // self.weight_bits
+        return -(-rows // self.fire_share) * self.fire_share
 
     @property
     def silent_cue(self) -> int:
@@ -215,6 +254,22 @@ NAMED_CONFIGS = {
             spike_lines=1024,
             weight_rows=8192,
             layers=48,
+        ),
+        CoreConfig(
+            name="mlp",
+            lanes=128,
+            fire_share=8,
+            weight_bits=6,
+            steps=1,
+            line=64,
+            acc_bits=15,
+            sum_bits=16,
+            max_steps=32,
+            spike_lines=512,
+            weight_rows=1024,
+            layers=4,
+            attention=False,
+            counts=True,
         ),
         CoreConfig(
             name="nmnist",

@@ -50,6 +50,8 @@ class Destination(IntEnum):
     VALUE = 3
     LOGITS = 4
     TOKENS = 5
+    COUNTS = 6
+    """Spikes, to memory as well, whose counts are the network's answer."""
 
 
 class RankBy(IntEnum):
@@ -103,6 +105,7 @@ FIELDS: Mapping[Op, tuple[Field, ...]] = {
         Field("shift", 5, "arithmetic right shift of sums before saturation"),
         Field("pad", 4, "zero pixels around the input"),
         Field("kernel_height", 4, "rows of the window"),
+        Field("slots", 5, "parts of F lanes that fire in each tile"),
         Field("steps", 6, "T, or bit planes, of the input"),
         Field("groups", 6, "lines of one set of input entries: ceil(steps / S)"),
         Field("out_steps", 6, "T, or bit planes, of the result in the spike memory"),
@@ -117,9 +120,9 @@ FIELDS: Mapping[Op, tuple[Field, ...]] = {
         Field("x_step", 16, "entries from one output column's window to the next"),
         Field("y_step", 8, "input rows from one output row's window to the next"),
         Field("x_start", 16, "entries of left padding: pad x channels"),
-        Field("tiles", 10, "output tiles of P lanes"),
-        Field("out_pitch", 14, "entries from one output position to the next: tiles x P"),
-        Field("outputs", 14, "results that exist, of tiles x P"),
+        Field("tiles", 10, "output tiles"),
+        Field("out_pitch", 14, "entries from one output position to the next: tiles x slots x F"),
+        Field("outputs", 14, "results that exist, of out_pitch"),
         Field("weight_base", 20, "first weight row of tile 0, its header"),
         Field("weight_pitch", 18, "weight rows from one tile to the next"),
         Field("cue_base", 12, "cues: row of position 0 in the cue memory"),

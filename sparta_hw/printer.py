@@ -13,12 +13,16 @@ __all__ = ["print_graph"]
 
 def print_graph(graph: Graph) -> str:
     """A readable listing of the graph."""
-    lines = [f"graph {graph.name}({graph.input}), default K {graph.default_k or 'dynamic'}"]
+    lines = [f"graph {graph.name}({graph.input}), {_default_k(graph)}"]
     for op in graph.operations:
         results = ", ".join(map(str, getattr(op, "outputs", (op.output,))))
         details = "; ".join(_details(op))
         lines.append(f"  {results}\n    = {type(op).__name__} {op.node}({details})")
     return "\n".join(lines) + "\n"
+
+
+def _default_k(graph: Graph) -> str:
+    return f"default K {graph.default_k or 'dynamic'}" if graph.tokens else "no tokens"
 
 
 def _details(op: Operation) -> Iterator[str]:

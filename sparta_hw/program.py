@@ -19,7 +19,7 @@ from sparta_hw.tensor_layout import Memory, TensorLayout
 __all__ = ["Program"]
 
 _MAGIC = b"SPARTAHW"
-_VERSION = 2
+_VERSION = 3
 _STREAM_FILE = "weights.bin"
 _WHAT = "a compiled sparta_hw program"
 _NAMES: Mapping[str, type[IntEnum]] = {"destination": Destination, "by": RankBy}
@@ -42,7 +42,8 @@ class Program:
     nodes : tuple of str
         The ONNX node behind each descriptor.
     weights : uint8 array (rows, P)
-        Rows of the weight memory, or of the image that is streamed into it, lane 0 first.
+        Rows of the weight memory, or of the image that is streamed into it, lane 0 first, the lowest ``weight_bits`` of
+        each byte.
     score_tables : int array (scales, 2, 4, T * 8 + 1)
         MSP and temporal tables of first, interval, burst, rate; s11.4.
     factors : int array (256,)
@@ -54,7 +55,7 @@ class Program:
     input_name : str
         The input among ``tensors``; it starts at line 0.
     tokens, classes, default_k : int
-        N, number of logits, and K when the user does not give one (0: each sample's own).
+        N (0 for a network without), number of logits, and K when the user does not give one (0: each sample's own).
     """
 
     name: str
@@ -144,6 +145,7 @@ class Program:
             "classes": self.classes,
             "default_k": self.default_k,
             "scales": len(self.score_tables),
+            "cues": self.score_tables.shape[-1],
         }
         size = DESCRIPTOR_BITS // 8
         sections = {
@@ -180,7 +182,7 @@ class Program:
                 nodes=tuple(meta["nodes"]),
                 weights=np.frombuffer(sections["wght"], np.uint8).reshape(-1, config.lanes),
                 score_tables=np.frombuffer(sections["tabl"], "<i2")
-                .reshape(int(meta["scales"]), 2, 4, -1)
+                .reshape(meta["scales"], 2, 4, meta["cues"])
                 .astype(np.int64),
                 factors=np.frombuffer(sections["fact"], "<i8").astype(np.int64),
                 mlp=np.frombuffer(sections["mlps"], "<i8").astype(np.int64),
@@ -218,16 +220,22 @@ class Program:
         return [int(row) for row in self.factors]
 
     def weight_rows(self) -> list[int]:
-        """Rows of the weight memory: P x 8 bits, lane 0 lowest."""
-        return [int.from_bytes(row.tobytes(), "little") for row in self.weights]
+        """Rows of the weight memory: P x ``weight_bits`` bits, lane 0 lowest."""
+        bits = np.unpackbits(
+            self.weights[:, :, None], axis=2, bitorder="little", count=self.config.weight_bits
+        )
+        packed = np.packbits(bits.reshape(len(bits), -1), axis=1, bitorder="little")
+        return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
     def images(self) -> dict[str, tuple[list[int], int]]:
         """Rows, and bits of a row, of every memory that a host loads, by name; streamed weights are not among them."""
         config = self.config
-        weights = {"weights": (self.weight_rows(), config.lanes * config.weight_bits)}
-        return {
-            "program": (list(self.descriptors), DESCRIPTOR_BITS),
-            **({} if config.stream_bits else weights),
+        images = {"program": (list(self.descriptors), DESCRIPTOR_BITS)}
+        if not config.stream_bits:
+            images["weights"] = (self.weight_rows(), config.lanes * config.weight_bits)
+        if not config.attention:
+            return images
+        return images | {
             "scores": (self.score_rows(), 128),
             "factors": (self.factor_rows(), 32),
             "mlp": (self.mlp_rows(), 64),
@@ -241,7 +249,7 @@ class Program:
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         for name, (rows, bits) in self.images().items():
-            write_text(folder / f"{name}.mem", "".join(f"{row:0{bits // 4}x}\n" for row in rows))
+            write_text(folder / f"{name}.mem", "".join(f"{row:0{-(-bits // 4)}x}\n" for row in rows))
         if self.config.stream_bits:
             write_atomic(folder / _STREAM_FILE, self.weights.tobytes())
 
@@ -257,6 +265,14 @@ class Program:
         found = {
             name: _read_image(folder / f"{name}.mem", len(rows)) for name, (rows, _) in self.images().items()
         }
+        if self.config.stream_bits:
+            image = _read_stream(folder / _STREAM_FILE, self.weights.size)
+            weights = np.frombuffer(image, np.uint8).reshape(self.weights.shape)
+        else:
+            weights = _weights(found["weights"], self.config)
+        own = replace(self, descriptors=tuple(found["program"]), weights=weights)
+        if not self.config.attention:
+            return own
         tables = np.zeros_like(self.score_tables)
         pitch = self.config.silent_cue + 1
         for scale in range(len(tables)):
@@ -265,17 +281,16 @@ class Program:
                 words = np.array([row >> 16 * n & 0xFFFF for n in range(8)])
                 signed = (words ^ _TABLE_SIGN) - _TABLE_SIGN
                 tables[scale, :, :, cue] = signed.reshape(4, 2).T
-        if self.config.stream_bits:
-            weights = _read_stream(folder / _STREAM_FILE, self.weights.size)
-        else:
-            weights = b"".join(row.to_bytes(self.config.lanes, "little") for row in found["weights"])
         return replace(
-            self,
-            descriptors=tuple(found["program"]),
-            weights=np.frombuffer(weights, np.uint8).reshape(self.weights.shape),
+            own,
             score_tables=tables,
             factors=np.array(found["factors"], np.int64),
             mlp=np.array(found["mlp"], np.int64),
+        )
+
+    def _tokens(self) -> str:
+        return (
+            f"{self.tokens} tokens, default K {self.default_k or 'dynamic'}" if self.tokens else "no tokens"
         )
 
     def to_text(self) -> str:
@@ -284,7 +299,7 @@ class Program:
         if self.config.stream_bits:
             weights = f"{len(self.weights)} weight rows streamed through {self.config.weight_rows}"
         lines = [
-            f"; {self.name}, {self.tokens} tokens, default K {self.default_k or 'dynamic'}, {self.classes} classes",
+            f"; {self.name}, {self._tokens()}, {self.classes} classes",
             f"; core {self.config.name}: {len(self.descriptors)} of {self.config.layers} descriptors, "
             f"{weights}, "
             f"{max(place.base + place.lines for place in self.tensors.values())} of "
@@ -310,6 +325,16 @@ class Program:
                 f".tensor {place.name} {place.kind.value} {shape} {place.type} {place.memory.value}{detail}"
             )
         return "\n".join(lines) + "\n"
+
+
+def _weights(rows: list[int], config: CoreConfig) -> NDArray[np.uint8]:
+    """The inverse of :meth:`Program.weight_rows`."""
+    size = -(-config.lanes * config.weight_bits // 8)
+    packed = np.frombuffer(b"".join(row.to_bytes(size, "little") for row in rows), np.uint8)
+    bits = np.unpackbits(
+        packed.reshape(len(rows), size), axis=1, bitorder="little", count=config.lanes * config.weight_bits
+    )
+    return np.packbits(bits.reshape(len(rows), config.lanes, -1), axis=2, bitorder="little")[:, :, 0]
 
 
 def _read_image(path: Path, rows: int) -> list[int]:

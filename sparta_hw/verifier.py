@@ -22,6 +22,7 @@ from sparta_hw.ir import (
     PatchGroup,
     Projection,
     SparseAttention,
+    SpikeCount,
     SpikeCues,
     SpikingConv,
     TokenGate,
@@ -38,6 +39,7 @@ __all__ = ["structure_problems", "verify"]
 
 _LETTERS: dict[type[Operation], str] = {
     SpikingConv: "c",
+    SpikeCount: "C",
     SpikeCues: "u",
     TokenScore: "s",
     PatchGroup: "g",
@@ -54,14 +56,14 @@ _LETTERS: dict[type[Operation], str] = {
     FeedbackController: "F",
 }
 
-_SEQUENCE = re.compile(r"c+(u|uuu)sg?n?fd?tG(pt)?x(LLLAL)*LLLAPLF?")
+_SEQUENCE = re.compile(r"c+(C|(u|uuu)sg?n?fd?tG(pt)?x(LLLAL)*LLLAPLF?)")
 """What the core runs, one letter of ``_LETTERS`` an operation."""
 
 _READABLE = (
-    "SpikingConv ... -> SpikeCues (1 or 3) -> TokenScore [-> PatchGroup] [-> CentreSurround] -> FuseScores "
-    "[-> DynamicK] -> TopKTokens -> TokenGate [-> TokenPriority -> TopKTokens] -> GatherTokens -> (Projection x 3 -> "
-    "SparseAttention -> Projection) ... -> Projection x 3 -> SparseAttention -> TokenPool -> Projection "
-    "[-> FeedbackController]"
+    "SpikingConv ... -> SpikeCount, or SpikingConv ... -> SpikeCues (1 or 3) -> TokenScore [-> PatchGroup] "
+    "[-> CentreSurround] -> FuseScores [-> DynamicK] -> TopKTokens -> TokenGate [-> TokenPriority -> TopKTokens] -> "
+    "GatherTokens -> (Projection x 3 -> SparseAttention -> Projection) ... -> Projection x 3 -> SparseAttention -> "
+    "TokenPool -> Projection [-> FeedbackController]"
 )
 
 _SHIFTS = (0, 31)
@@ -157,6 +159,9 @@ def _problems(op: Operation, graph: Graph) -> Iterator[str]:
     match op:
         case SpikingConv():
             yield from _conv_problems(op)
+        case SpikeCount():
+            yield from _shape(op.input.name, op.input.shape[2:], (1, 1))
+            yield from _shape(op.output.name, op.output.shape, op.input.shape[1:2])
         case SpikeCues():
             positions = op.input.shape[2] * op.input.shape[3]
             for output in op.outputs:
@@ -255,7 +260,7 @@ def _mlp_problems(mlp: TokenMLP) -> Iterator[str]:
     yield from _shape("hidden_weight", mlp.hidden_weight.shape, (units, 3))
     yield from _shape("weight", mlp.weight.shape, (units,))
     for name in ("hidden_weight", "weight"):
-        yield from _signed(name, getattr(mlp, name), CoreConfig.weight_bits)
+        yield from _signed(name, getattr(mlp, name), CoreConfig.mlp_weight_bits)
     for name in ("hidden_bias", "bias"):
         yield from _signed(name, getattr(mlp, name), CoreConfig.mlp_bias_bits)
     for name in ("hidden_shift", "shift"):
@@ -303,7 +308,7 @@ def _conv_problems(op: SpikingConv) -> Iterator[str]:
     yield from _shape(op.output.name, op.output.shape, (steps, outputs, *grid))
     for name in ("bias", "leak", "threshold"):
         yield from _shape(name, getattr(op, name).shape, (outputs,))
-    yield from _signed("weight", op.weight, CoreConfig.weight_bits)
+    yield from _signed("weight", op.weight, CoreConfig.max_weight_bits)
     yield from _signed("bias", op.bias, CoreConfig.bias_bits)
     yield from _in("leak", op.leak, 1, (1 << CoreConfig.tau_bits) - 1)
     yield from _in("threshold", op.threshold, 1, FixedPoint(CoreConfig.membrane_bits, 0).max)
@@ -347,7 +352,7 @@ def _projection_problems(op: Projection) -> Iterator[str]:
     yield from _shape("weight", op.weight.shape, (outputs, source.shape[-1] * len(op.inputs)))
     yield from _shape("bias", op.bias.shape, (outputs,))
     yield from _shape(op.output.name, op.output.shape, (*source.shape[:-1], outputs))
-    yield from _signed("weight", op.weight, CoreConfig.weight_bits)
+    yield from _signed("weight", op.weight, CoreConfig.max_weight_bits)
     yield from _signed("bias", op.bias, CoreConfig.bias_bits)
     yield from _in("shift", op.shift, *_SHIFTS)
     if op.logits and op.shift:

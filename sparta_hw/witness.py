@@ -30,7 +30,7 @@ def run_onnx(
     inputs : uint8 array (n, T, C, H, W), or (n, C, H, W)
         Spikes, 0 or 1, or pixels.
     k : int or None
-        Tokens that attend, 0 for each sample's own; the file's own default if None.
+        Tokens that attend, 0 for each sample's own; the file's own default if None. Not used without tokens.
     tensors : iterable of str
         Values to return, inner ones too.
     state : int array (n,) or None
@@ -57,7 +57,7 @@ def run_onnx(
     spikes = inputs.ndim == 5
     array = inputs.swapaxes(0, 1) if spikes else inputs
     feeds: dict[str, NDArray] = {"spikes" if spikes else "pixels": np.ascontiguousarray(array, np.float32)}
-    if k is not None:
+    if k is not None and any(entry.name == "k" for entry in model.graph.input):
         feeds["k"] = np.array([k], np.int64)
     if state is not None:
         feeds["state"] = state

@@ -13,7 +13,8 @@ from torch import Tensor
 from sparta_hw.errors import InputFileError
 from sparta_hw.files import read_bytes, write_atomic
 from sparta_quant.integers import NetworkIntegers
-from sparta_quant.network import SpartaNetwork
+from sparta_quant.networks import build_network, network_from_integers
+from sparta_quant.spiking_network import SpikingNetwork
 
 __all__ = [
     "DIGITS_CHECKPOINT",
@@ -62,7 +63,7 @@ class Measured:
 
 
 def save_checkpoint(
-    network: SpartaNetwork,
+    network: SpikingNetwork,
     measured: Measured,
     path: str | Path,
     float_parameters: Mapping[str, Tensor] | None = None,
@@ -80,7 +81,7 @@ def save_checkpoint(
     write_tensors(path, content)
 
 
-def load_checkpoint(path: str | Path) -> tuple[SpartaNetwork, Measured]:
+def load_checkpoint(path: str | Path) -> tuple[SpikingNetwork, Measured]:
     """The deployed network of :func:`save_checkpoint` and its measurements.
 
     Raises
@@ -89,7 +90,7 @@ def load_checkpoint(path: str | Path) -> tuple[SpartaNetwork, Measured]:
         The file is missing, damaged, or something else.
     """
     content = _read_checkpoint(path)
-    network = SpartaNetwork.from_integers(NetworkIntegers.from_dict(content["network"]))
+    network = network_from_integers(NetworkIntegers.from_dict(content["network"]))
     return network, Measured(**content["measured"])
 
 
@@ -98,7 +99,7 @@ def has_float_network(path: str | Path) -> bool:
     return bool(_read_checkpoint(path)["float_parameters"])
 
 
-def load_float_network(path: str | Path) -> SpartaNetwork:
+def load_float_network(path: str | Path) -> SpikingNetwork:
     """The network of :func:`save_checkpoint` as it was in floats, before the quantisers were switched on.
 
     Raises
@@ -109,7 +110,7 @@ def load_float_network(path: str | Path) -> SpartaNetwork:
     content = _read_checkpoint(path)
     if not content["float_parameters"]:
         raise InputFileError(f"{path}: has no parameters in floats, only integers; train the network again")
-    network = SpartaNetwork(NetworkIntegers.from_dict(content["network"]).config)
+    network = build_network(NetworkIntegers.from_dict(content["network"]).config)
     network.load_state_dict(content["float_parameters"])
     return network.eval()
 

@@ -79,6 +79,9 @@ class Feedback:
 class SpartaConfig:
     """A SPARTA network; each part of the paper can be switched off for ablation.
 
+    With ``readout="counts"`` it is a plain spiking network, the stem alone: logits are the spike counts of its last
+    layer, and whatever concerns tokens means nothing.
+
     Parameters
     ----------
     name : str
@@ -87,8 +90,9 @@ class SpartaConfig:
         T.
     input : tuple of int
         Channels, height and width.
-    coding : {"spikes", "direct"}
-        Input spikes (T, C, H, W), or pixels 0 to 255 (C, H, W) that the first layer sees in every step.
+    coding : {"spikes", "rate", "direct"}
+        Input spikes (T, C, H, W), the same drawn at random from pixels, or pixels 0 to 255 (C, H, W) that the first
+        layer sees in every step.
     stem : tuple of StemLayer
         STEN's cascading downsampling; positions of the last one are the grid tokens.
     branches : Branches or None
@@ -119,10 +123,14 @@ class SpartaConfig:
         Normal priors of time constants and thresholds (Algorithm 1, Table 2); ``v_sigma`` as a part of ``v_mu``.
     learn_priors : bool
         Whether means and deviations are learned.
+    readout : {"attention", "counts"}
+        Cues, scores, selection, attention and classifier; or how often each neuron of the last layer spikes.
     classes : int
         Logits.
     default_k : int
         Tokens that attend when the caller names no number, 1 to N; 0, only with ``dynamic_k``: each sample's own.
+    weight_bits : int
+        Width of the weights of the spiking convolutions, 2 to 8.
     projection_bias : bool
         Whether query, key and value have biases.
     v_reset : int
@@ -137,8 +145,10 @@ class SpartaConfig:
     input: tuple[int, int, int]
     stem: tuple[StemLayer, ...]
     classes: int
-    default_k: int
-    coding: Literal["spikes", "direct"] = "spikes"
+    default_k: int = 0
+    readout: Literal["attention", "counts"] = "attention"
+    weight_bits: int = CoreConfig.max_weight_bits
+    coding: Literal["spikes", "rate", "direct"] = "spikes"
     branches: Branches | None = None
     timing_attention: bool = False
     msp_cues: tuple[str, ...] = CUES
@@ -170,6 +180,29 @@ class SpartaConfig:
     def __post_init__(self) -> None:
         if not self.stem:
             raise ConfigError(f"network {self.name!r}: the stem needs at least one layer")
+        if not 2 <= self.weight_bits <= CoreConfig.max_weight_bits:
+            raise ConfigError(
+                f"network {self.name!r}: weight_bits must be 2 to {CoreConfig.max_weight_bits}, not {self.weight_bits}"
+            )
+        if self.readout == "counts":
+            self._check_counts()
+        else:
+            self._check_attention()
+
+    def _check_counts(self) -> None:
+        if self.shapes[-1] != (self.classes, 1, 1):
+            found = "x".join(map(str, self.shapes[-1]))
+            raise ConfigError(
+                f"network {self.name!r}: the last layer is {found}; to be counted it must have one neuron a class, "
+                f"{self.classes}x1x1"
+            )
+        for part in ("branches", "groups", "feedback"):
+            if getattr(self, part) is not None:
+                raise ConfigError(
+                    f"network {self.name!r}: {part} needs tokens, which a network of counts has none of"
+                )
+
+    def _check_attention(self) -> None:
         lowest_k = 0 if self.dynamic_k else 1
         if not lowest_k <= self.default_k <= self.tokens:
             raise ConfigError(
@@ -237,8 +270,8 @@ class SpartaConfig:
 
     @property
     def tokens(self) -> int:
-        """N, tokens that STSG and the classifier see."""
-        return self.groups or self.grid_tokens
+        """N, tokens that STSG and the classifier see; 0 where spikes are counted."""
+        return 0 if self.readout == "counts" else self.groups or self.grid_tokens
 
     @property
     def scale_channels(self) -> tuple[int, ...]:
@@ -254,7 +287,9 @@ class SpartaConfig:
 
     @property
     def k_levels(self) -> tuple[int, ...]:
-        """K of each of :data:`~sparta_hw.sparsity.SPARSITY_LEVELS`."""
+        """K of each of :data:`~sparta_hw.sparsity.SPARSITY_LEVELS`; none where there are no tokens."""
+        if not self.tokens:
+            return ()
         return tuple(topk_of(self.tokens, percent) for percent in SPARSITY_LEVELS)
 
     @property

@@ -6,7 +6,7 @@ import torch
 from tqdm import tqdm
 
 from sparta_quant.data import Dataset
-from sparta_quant.network import SpartaNetwork
+from sparta_quant.spiking_network import SpikingNetwork
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -32,7 +32,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    network: SpartaNetwork,
+    network: SpikingNetwork,
     dataset: Dataset,
     k: int | None = None,
     *,

@@ -11,9 +11,9 @@ from sparta_hw.files import write_atomic
 from sparta_hw.onnx_ops import OPSET_VERSION, QUANT_DOMAIN, SPARTA_DOMAIN, SPARTA_VERSION, functions
 from sparta_quant.config import CUES, SpartaConfig
 from sparta_quant.integers import NetworkIntegers
-from sparta_quant.network import SpartaNetwork
 from sparta_quant.onnx_network import network_nodes
 from sparta_quant.onnx_spiking import input_name
+from sparta_quant.spiking_network import SpikingNetwork
 from sparta_quant.vectors import export_vectors
 
 __all__ = ["build_model", "export_onnx", "export_vectors"]
@@ -24,12 +24,12 @@ _SELECTED = "selected"
 _STATES = "states"
 
 
-def export_onnx(network: SpartaNetwork, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+def export_onnx(network: SpikingNetwork, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write ``network`` as an ONNX file of the dialect; a reader never sees half a file.
 
     Parameters
     ----------
-    network : SpartaNetwork
+    network : SpikingNetwork
         Deployed or not; its integers are written.
     path : path
         Destination.
@@ -45,7 +45,9 @@ def build_model(integers: NetworkIntegers, metadata: Mapping[str, str]) -> Model
     config, nodes = integers.config, network_nodes(integers)
     shape = config.input if config.coding == "direct" else (_BATCH, *config.input)
     leading = _BATCH if config.coding == "direct" else config.timesteps
-    inputs = [_real(input_name(config), (leading, *shape)), _integer("k", (1,))]
+    inputs = [_real(input_name(config), (leading, *shape))]
+    if config.tokens:
+        inputs.append(_integer("k", (1,)))
     outputs = [_real("logits", (_BATCH, config.classes))]
     if config.feedback:
         inputs.append(_integer("state", (_STATES,)))
@@ -85,9 +87,11 @@ def _integer(name: str, shape: tuple[int | str, ...]) -> ValueInfoProto:
 
 def _value_info(config: SpartaConfig) -> list[ValueInfoProto]:
     """Types and shapes of the layer results that are not outputs."""
+    spikes = {f"stem.{n}": shape for n, shape in enumerate(config.shapes)}
+    if config.readout == "counts":
+        return [_real(name, (config.timesteps, _BATCH, *shape)) for name, shape in spikes.items()]
     tokens, features, grid = config.tokens, config.features, config.grid_tokens
     ranked = (_BATCH, _SELECTED, features)
-    spikes = {f"stem.{n}": shape for n, shape in enumerate(config.shapes)}
     positions = [grid] * len(config.scale_channels)
     if config.branches is not None:
         cells = config.branches.cells

@@ -130,10 +130,10 @@ class NetworkIntegers:
 
     config: SpartaConfig
     spiking: tuple[SpikingIntegers, ...]
-    scores: tuple[ScoreIntegers, ...]
-    gate: GateIntegers
-    attention: tuple[AttentionIntegers, ...]
-    classifier: WeightIntegers
+    scores: tuple[ScoreIntegers, ...] = ()
+    gate: GateIntegers | None = None
+    attention: tuple[AttentionIntegers, ...] = ()
+    classifier: WeightIntegers | None = None
     inhibition: int | None = None
     fusion: MlpIntegers | None = None
     sparsity: MlpIntegers | None = None

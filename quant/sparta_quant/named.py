@@ -1,4 +1,4 @@
-"""Networks by name: sizes for each kind of input, all parts of the paper on in all but ``digits``."""
+"""Networks by name: sizes for each kind of input, all parts of the paper on in all but ``digits`` and ``mlp``."""
 
 import json
 from dataclasses import replace
@@ -35,6 +35,20 @@ _DIGITS = SpartaConfig(
     ),
     classes=10,
     default_k=22,
+)
+
+_MLP = SpartaConfig(
+    name="mlp",
+    timesteps=25,
+    input=(1, 28, 28),
+    coding="rate",
+    stem=(
+        StemLayer(channels=128, kernel=28, stride=1, pad=0, reset="soft"),
+        StemLayer(channels=10, kernel=1, stride=1, pad=0, reset="soft"),
+    ),
+    readout="counts",
+    weight_bits=6,
+    classes=10,
 )
 
 _NMNIST = _all_parts(
@@ -102,6 +116,7 @@ NAMED_NETWORKS = {
     config.name: config
     for config in (
         _DIGITS,
+        _MLP,
         _NMNIST,
         _GESTURE,
         replace(_GESTURE, name="gesture16", timesteps=16),
@@ -109,8 +124,9 @@ NAMED_NETWORKS = {
         _PAPER,
     )
 }
-"""``digits``, the embedded default; ``nmnist``, 34x34 events; ``gesture`` and ``gesture16``, 128x128 events in 20 and
-16 steps; ``cifar10``, pixels with direct coding; ``paper``, the 13.8 M parameters of the paper's Table 5.
+"""``digits``, the embedded default; ``mlp``, 784-128-10 neurons whose spikes are counted; ``nmnist``, 34x34 events;
+``gesture`` and ``gesture16``, 128x128 events in 20 and 16 steps; ``cifar10``, pixels with direct coding; ``paper``,
+the 13.8 M parameters of the paper's Table 5.
 """
 
 

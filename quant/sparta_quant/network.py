@@ -1,6 +1,5 @@
 """The network: STEN, cues, MSP, STSG, sparse attention classifier, feedback controller."""
 
-import copy
 from typing import Any
 
 import torch
@@ -12,10 +11,10 @@ from sparta_quant.attention_layers import AttentionLayers
 from sparta_quant.config import SpartaConfig
 from sparta_quant.cues import SpikeCues
 from sparta_quant.feedback import FeedbackController
-from sparta_quant.grid import GridModule, GridPart
 from sparta_quant.integers import NetworkIntegers
 from sparta_quant.msp import MSP, on_grid
 from sparta_quant.projection import Projection
+from sparta_quant.spiking_network import SpikingNetwork
 from sparta_quant.stem import SpikingConv
 from sparta_quant.sten import spiking_layers
 from sparta_quant.stsg import STSG
@@ -26,12 +25,8 @@ TARGET_SPARSITY = 0.654
 """Average token sparsity of the paper."""
 
 
-class SpartaNetwork(GridModule):
+class SpartaNetwork(SpikingNetwork):
     """SPARTA on the fixed-point grids of ARCHITECTURE.md.
-
-    A network is trained in floats, then on the grids (:meth:`quantize`), then deployed: :meth:`deploy`
-    replaces every learned parameter by its integer. A deployed network is bit-exact in float32 and, after
-    ``.double()``, in float64; its values times ``2**frac`` are the integers of the hardware.
 
     What a trainer uses::
 
@@ -53,8 +48,7 @@ class SpartaNetwork(GridModule):
     """
 
     def __init__(self, config: SpartaConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         spiking = spiking_layers(config)
         depth = len(config.stem)
         self.stem = nn.ModuleList(list(spiking.values())[:depth])
@@ -70,35 +64,7 @@ class SpartaNetwork(GridModule):
         if config.feedback is not None:
             self.feedback = FeedbackController(config.feedback, config.membrane, config.value)
 
-    @classmethod
-    def from_integers(cls, integers: NetworkIntegers) -> "SpartaNetwork":
-        """A deployed network."""
-        network = cls(integers.config)
-        network.quantize()
-        network._freeze(integers)
-        return network
-
-    def forward(self, spikes: Tensor, k: int | None = None, state: Tensor | None = None) -> Tensor:
-        """Logits (batch, classes) of spikes (T, batch, C, H, W) or pixels (batch, C, H, W); ``k`` tokens attend."""
-        return self.layers(spikes, k, state)["logits"]
-
     def layers(self, spikes: Tensor, k: int | None = None, state: Tensor | None = None) -> dict[str, Tensor]:
-        """Every named tensor of docs/dialect.md, in order of computation.
-
-        Parameters
-        ----------
-        spikes : Tensor (T, batch, C, H, W)
-            0 or 1; pixels (batch, C, H, W), 0 to 255, with direct coding.
-        k : int or None
-            Tokens that attend; 0, with dynamic K: each sample's own; None: ``default_k`` of the configuration.
-        state : int64 Tensor (batch,) or None
-            Of the feedback controller; zeros if None.
-
-        Raises
-        ------
-        ConfigError
-            ``k`` is not 1 to N, or 0 without dynamic K.
-        """
         request = self._checked_k(k)
         batch = spikes.shape[0 if self.config.coding == "direct" else 1]
         state = torch.zeros(batch, dtype=torch.int64) if state is None else state
@@ -138,15 +104,10 @@ class SpartaNetwork(GridModule):
         return [layers[f"attention.{n}"] for n in range(self.config.attention_layers)]
 
     def k_of(self, layers: dict[str, Tensor], k: int | None = None) -> Tensor:
-        """K of each sample (batch,), int64, of the ``layers`` that were computed with ``k``."""
         request = self._checked_k(k)
         if request == 0:
             return layers["dynamic_k"].detach().squeeze(1).long()
         return torch.full((len(layers["logits"]),), request)
-
-    def firing_rates(self, layers: dict[str, Tensor]) -> dict[str, float]:
-        """Mean spikes per neuron and step of each spiking layer, by the name of its tensor."""
-        return {name: float(layers[name].detach().mean()) for name in self.spike_names}
 
     def sparsity_loss(self, layers: dict[str, Tensor], target: float = TARGET_SPARSITY) -> Tensor:
         """``(mean over the batch of 1 - K / N, less target)^2``, K each sample's own; zero without dynamic K.
@@ -172,24 +133,17 @@ class SpartaNetwork(GridModule):
             raise ConfigError(f"network {self.config.name!r} has {missing}")
         self.feedback.calibrate(self._attended(self.layers(spikes, k)))
 
+    def calibrate_(self, spikes: Tensor) -> None:
+        """:meth:`calibrate_feedback`, where there is a feedback controller."""
+        if self.feedback is not None:
+            self.calibrate_feedback(spikes)
+
     def quantize(self) -> None:
-        """End the first phase of training: fold the normalisation, and compute on the grids from now on."""
-        for stage in self.spiking:
-            stage.fold_()
         if self.stsg.dynamic_k is not None:
             self.stsg.dynamic_k.fold_()
-        for module in self.modules():
-            if isinstance(module, GridModule):
-                module.exact = True
-
-    def clamp_(self) -> None:
-        """Keep learned parameters inside their formats; call it after each optimiser step."""
-        for module in self.modules():
-            if isinstance(module, GridPart):
-                module.clamp_()
+        super().quantize()
 
     def integers(self) -> NetworkIntegers:
-        """The parameters as integers."""
         if not self.exact:
             return self.deploy().integers()
         parts: dict[str, Any] = {
@@ -203,57 +157,32 @@ class SpartaNetwork(GridModule):
             config=self.config, spiking=tuple(stage.integers() for stage in self.spiking), **parts
         )
 
-    def deploy(self) -> "SpartaNetwork":
-        """A copy whose parameters are integers: what is exported, and what the hardware must equal."""
-        network = copy.deepcopy(self).float()
-        network.quantize()
-        if not network.deployed:
-            network._freeze(network.integers())
-        return network
-
     def _freeze(self, integers: NetworkIntegers) -> None:
         for stage, values in zip(self.spiking, integers.spiking, strict=True):
             stage.freeze(values)
         self.msp.freeze(integers.scores)
         self.stsg.freeze(integers)
         self.attention.freeze(integers)
-        self.classifier.linear.freeze(integers.classifier)
+        if integers.classifier is not None:
+            self.classifier.linear.freeze(integers.classifier)
         if self.feedback is not None and integers.feedback is not None:
             self.feedback.freeze(integers.feedback)
         self.eval()
 
     @property
     def spiking(self) -> list[SpikingConv]:
-        """The spiking convolutions: layers of the stem, then branches."""
         stages = [*self.stem, *self.branches.values()]
         return [stage for stage in stages if isinstance(stage, SpikingConv)]
 
     @property
     def spike_names(self) -> tuple[str, ...]:
-        """Names of the tensors that are spikes (T, batch, C, H, W)."""
         return (*(f"stem.{n}" for n in range(len(self.stem))), *self.branches)
 
-    @property
-    def deployed(self) -> bool:
-        """Whether all parameters are integers."""
-        return all(part.frozen for part in self.modules() if isinstance(part, GridPart))
-
     def frac(self, name: str) -> int:
-        """Fractional bits of the named tensor of :meth:`layers`; 0 for spikes, indices, K and the state."""
         config = self.config
         if name == "logits":
-            return self.integers().classifier.frac + config.pooled_frac
+            return self.classifier.linear.integers().frac + config.pooled_frac
         return _frac_table(config).get(name.split(".")[0], 0)
-
-    @torch.no_grad()
-    def layer_integers(
-        self, spikes: Tensor, k: int | None = None, state: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """:meth:`layers` of a deployed network as int64, each value times ``2**frac``."""
-        return {
-            name: torch.round(value.double() * 2.0 ** self.frac(name)).long()
-            for name, value in self.layers(spikes, k, state).items()
-        }
 
 
 def _frac_table(config: SpartaConfig) -> dict[str, int]:

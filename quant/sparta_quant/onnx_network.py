@@ -37,6 +37,9 @@ class _NetworkNodes:
 
     def build(self) -> Nodes:
         config, graph = self.config, self.graph
+        if config.readout == "counts":
+            self._counts(*spiking_nodes(graph, self.integers))
+            return graph
         graph.constant("k", np.array([config.default_k], np.int64))
         if config.feedback:
             graph.constant("state", np.array([0], np.int64))
@@ -49,9 +52,15 @@ class _NetworkNodes:
         index = self._index()
         attention = self._attend(index)
         self._pool(attention[-1])
+        assert self.integers.classifier is not None
         graph.linear("classifier", "pooled", self.integers.classifier, config.pooled_frac, "logits")
         self._feedback(attention)
         return graph
+
+    def _counts(self, spikes: str) -> None:
+        """Spikes of each neuron of the last layer, summed over time and its one position."""
+        axes = self.graph.axes("counts.axes", 0, 3, 4)
+        self.graph.node("ReduceSum", "counts", [spikes, axes], ["logits"], keepdims=0)
 
     def _records(self, scales: list[str]) -> None:
         """Cues of each scale, then scores and cues of the grid tokens, summed over the scales."""
@@ -167,6 +176,7 @@ class _NetworkNodes:
             )
             self.k = "dynamic_k.used"
         graph.sparta("TopKTokens", "topk", ["score", self.k], ["winners"])
+        assert integers.gate is not None
         factors = [
             graph.real("gain.alpha", integers.gate.alpha, CoreConfig.gain_frac),
             graph.real("gain.beta", integers.gate.beta, CoreConfig.gain_frac),

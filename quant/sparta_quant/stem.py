@@ -69,7 +69,9 @@ class SpikingConv(GridModule):
         self.low_precision = False
         self._steps = config.timesteps
         gain = _PIXEL_GAIN if direct else _SPIKE_GAIN / cell
-        self.conv = conv_weights(inputs, layer.channels, layer.kernel, config.membrane.frac, gain)
+        self.conv = conv_weights(
+            inputs, layer.channels, layer.kernel, config.membrane.frac, gain, config.weight_bits
+        )
         self.normalise: nn.BatchNorm2d | None = nn.BatchNorm2d(layer.channels, affine=False)
         self.current = floor_quantizer(config.membrane)
         self.hilif = HILIF(

@@ -6,9 +6,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sparta_quant.config import SpartaConfig
+from sparta_quant.data import rate_coded
 from sparta_quant.data.camera import image_events, upsample
 from sparta_quant.inputs import network_inputs
-from sparta_quant.network import SpartaNetwork
+from sparta_quant.networks import build_network
+from sparta_quant.spiking_network import SpikingNetwork
 
 __all__ = ["camera_digits", "untrained_model", "untrained_network"]
 
@@ -28,8 +30,9 @@ def camera_digits(config: SpartaConfig, samples: int) -> NDArray[np.uint8]:
     channels, height, width = config.input
     images = upsample(load_digits().images[:samples], height // 8)
     images = np.pad(images, ((0, 0), (0, height - images.shape[1]), (0, width - images.shape[2])))
-    if config.coding == "direct":
-        return np.repeat(np.rint(images[:, None] * 15.9).astype(np.uint8), channels, axis=1)
+    if config.coding != "spikes":
+        pixels = np.repeat(np.rint(images[:, None] * 15.9).astype(np.uint8), channels, axis=1)
+        return pixels if config.coding == "direct" else rate_coded(pixels, config.timesteps)
     angles = 2 * np.pi * np.arange(config.timesteps + 1) / config.timesteps
     path = tuple(
         (float(down), float(right))
@@ -38,13 +41,13 @@ def camera_digits(config: SpartaConfig, samples: int) -> NDArray[np.uint8]:
     return image_events(images, 2.0, path)
 
 
-def untrained_network(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpartaNetwork:
+def untrained_network(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpikingNetwork:
     """A deployed network with initial weights: :func:`untrained_model`, deployed."""
     return untrained_model(config, samples, seed).deploy()
 
 
 @torch.no_grad()
-def untrained_model(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpartaNetwork:
+def untrained_model(config: SpartaConfig, samples: NDArray[np.uint8], seed: int = 0) -> SpikingNetwork:
     """A quantised network with initial weights, its normalisation and feedback controller settled on ``samples``.
 
     Parameters
@@ -58,7 +61,7 @@ def untrained_model(config: SpartaConfig, samples: NDArray[np.uint8], seed: int 
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = SpartaNetwork(config)
+        network = build_network(config)
     for module in network.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             module.momentum = 1.0
@@ -66,6 +69,5 @@ def untrained_model(config: SpartaConfig, samples: NDArray[np.uint8], seed: int 
     network(inputs)
     network.quantize()
     network.eval()
-    if network.feedback is not None:
-        network.calibrate_feedback(inputs)
+    network.calibrate_(inputs)
     return network

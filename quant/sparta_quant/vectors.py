@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sparta_hw.files import write_atomic
 from sparta_hw.vectors import of_ranks
 from sparta_quant.inputs import network_inputs
-from sparta_quant.network import SpartaNetwork
+from sparta_quant.spiking_network import SpikingNetwork
 
 __all__ = ["export_vectors"]
 
@@ -21,7 +21,7 @@ _NOT_COMPARED = {"selected", "gain"}
 
 
 def export_vectors(
-    network: SpartaNetwork,
+    network: SpikingNetwork,
     inputs: NDArray[np.uint8],
     labels: NDArray[np.int64],
     path: str | Path,
@@ -37,7 +37,7 @@ def export_vectors(
 
     Parameters
     ----------
-    network : SpartaNetwork
+    network : SpikingNetwork
         Is computed in float64, deployed.
     inputs : uint8 array (n, T, C, H, W) or (n, C, H, W)
         Spikes, 0 or 1; pixels with direct coding.
@@ -59,10 +59,10 @@ def export_vectors(
 
 
 def _batches(
-    network: SpartaNetwork, inputs: NDArray[np.uint8], k: int | None
+    network: SpikingNetwork, inputs: NDArray[np.uint8], k: int | None
 ) -> Iterator[dict[str, NDArray]]:
     """Integers of some samples at a time, one at a time where the next one needs the state."""
-    feedback = network.feedback is not None
+    feedback = network.config.feedback is not None
     each = 1 if feedback else _BATCH
     state = torch.zeros(1, dtype=torch.int64) if feedback else None
     for start in range(0, len(inputs), each):

@@ -19,10 +19,10 @@ __all__ = ["Weights", "conv_weights", "linear_weights"]
 _LARGEST_FRAC = 20
 
 
-class _Weight8(Int8WeightPerTensorFixedPoint):
-    """Brevitas quantiser of s8 weights; the smallest scale keeps all shifts below 32."""
-
-    scaling_min_val = 2.0**-_LARGEST_FRAC
+def _quantiser(bits: int) -> type[Int8WeightPerTensorFixedPoint]:
+    """Brevitas quantiser of signed weights; the smallest scale keeps all shifts below 32."""
+    fields = {"bit_width": bits, "scaling_min_val": 2.0**-_LARGEST_FRAC}
+    return type(f"Weight{bits}", (Int8WeightPerTensorFixedPoint,), fields)
 
 
 class Weights(GridPart[WeightIntegers]):
@@ -39,26 +39,34 @@ class Weights(GridPart[WeightIntegers]):
         None where sums stay as they are.
     gain : float
         Factor on PyTorch's initial weights.
+    bits : int
+        Width of a weight.
     """
 
     weight: Tensor
     bias: Tensor | None
 
     def __init__(
-        self, layer: QuantConv2d | QuantLinear, input_frac: int, output_frac: int | None, gain: float
+        self,
+        layer: QuantConv2d | QuantLinear,
+        input_frac: int,
+        output_frac: int | None,
+        gain: float,
+        bits: int = CoreConfig.max_weight_bits,
     ) -> None:
         super().__init__()
         self.layer = layer
         with torch.no_grad():
             self.layer.weight.mul_(gain)
         self._input_frac = input_frac
+        self._bits = bits
         self._smallest_frac = -8 if output_frac is None else output_frac - input_frac
         self.clamp_()
 
     @torch.no_grad()
     def clamp_(self) -> None:
         """Keep the learned weights where their scale needs no shift to the left."""
-        limit = 2.0 ** (CoreConfig.weight_bits - 1 - self._smallest_frac)
+        limit = 2.0 ** (self._bits - 1 - self._smallest_frac)
         self.layer.weight.clamp_(-limit, limit)
 
     def forward(self) -> tuple[Tensor, Tensor | None]:
@@ -102,17 +110,17 @@ class Weights(GridPart[WeightIntegers]):
         del self.layer
 
 
-def conv_weights(inputs: int, outputs: int, kernel: int, output_frac: int, gain: float) -> Weights:
-    """Weights of a convolution over integers; ``gain`` multiplies PyTorch's initial weights."""
-    layer = QuantConv2d(inputs, outputs, kernel, bias=True, weight_quant=_Weight8)
-    return Weights(layer, input_frac=0, output_frac=output_frac, gain=gain)
+def conv_weights(inputs: int, outputs: int, kernel: int, output_frac: int, gain: float, bits: int) -> Weights:
+    """Weights of ``bits`` of a convolution over integers; ``gain`` multiplies PyTorch's initial weights."""
+    layer = QuantConv2d(inputs, outputs, kernel, bias=True, weight_quant=_quantiser(bits))
+    return Weights(layer, input_frac=0, output_frac=output_frac, gain=gain, bits=bits)
 
 
 def linear_weights(
     inputs: int, outputs: int, *, bias: bool, input_frac: int, output_frac: int | None
 ) -> Weights:
     """Weights of a linear layer; those of logits start small, because pooled features are sums."""
-    layer = QuantLinear(inputs, outputs, bias=bias, weight_quant=_Weight8)
+    layer = QuantLinear(inputs, outputs, bias=bias, weight_quant=_quantiser(CoreConfig.max_weight_bits))
     return Weights(layer, input_frac, output_frac, gain=0.01 if output_frac is None else 1.0)
 
 

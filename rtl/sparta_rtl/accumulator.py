@@ -1,6 +1,6 @@
 """The accumulators: P lanes times S steps, and the finished sums of the group before."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,7 +22,7 @@ class Accumulators(wiring.Component):
     -------
     valid, entry : In(1), In(entry_layout(config))
         In the cycle that reads the entry's weight row.
-    weights : In(lanes * 8)
+    weights : In(lanes * weight_bits)
         The row, one cycle later.
     sums : Out(sums_layout(config))
         Sums of the last finished group, valid while ``full``.
@@ -72,12 +72,15 @@ class Accumulators(wiring.Component):
         ]
         with m.If(fetched.read):
             m.d.sync += row.eq(self.weights)
+        if config.steps == 1:
+            with m.If(~(fetched.read & fetched.steps)):
+                m.d.sync += row.eq(0)
 
         for lane in range(config.lanes):
             for step in range(config.steps):
                 total = Signal(signed(config.acc_bits), name=f"acc_{lane}_{step}")
                 added = Signal(signed(config.acc_bits), name=f"added_{lane}_{step}")
-                m.d.comb += added.eq(total + Mux(entry.steps[step], row[lane], 0))
+                m.d.comb += added.eq(total + self._addend(entry, row[lane], step))
                 with m.If(end):
                     m.d.sync += [total.eq(0), self.sums[lane][step].eq(added)]
                 with m.Elif(valid):
@@ -88,3 +91,7 @@ class Accumulators(wiring.Component):
         with m.Elif(self.taken):
             m.d.sync += self.full.eq(0)
         return m
+
+    def _addend(self, entry: data.View, weight: Value, step: int) -> Value:
+        """The weight if the entry's bit of this step is set; with S = 1 the row is zero where it is not."""
+        return weight if self._config.steps == 1 else Mux(entry.steps[step], weight, 0)

@@ -5,14 +5,14 @@ from typing import Any
 from amaranth.hdl import Module
 
 from sparta_hw.descriptor import Destination
+from sparta_rtl.token_path import TokenPath
 
 __all__ = ["connect_trace"]
 
 
 def connect_trace(m: Module, core: Any) -> None:
     """Drive ``core.trace`` (:class:`~sparta_rtl.trace.TraceSignature`)."""
-    trace, write, values = core.trace, core.spike_memory.write, core.array.o_values
-    score, rank, o = core.score, core.rank, core.attention.o
+    trace, write = core.trace, core.spike_memory.write
     m.d.comb += [
         trace.layer.eq(core.sequencer.layer),
         trace.layer_busy.eq(core.sequencer.layer_busy),
@@ -20,10 +20,19 @@ def connect_trace(m: Module, core: Any) -> None:
         trace.spikes.line.eq(write.addr),
         trace.spikes.mask.eq(write.en),
         trace.spikes.data.eq(write.data),
+    ]
+    if core.tokens is not None:
+        _connect_tokens(m, core, core.tokens)
+
+
+def _connect_tokens(m: Module, core: Any, tokens: TokenPath) -> None:
+    trace, values = core.trace, core.array.o_values
+    score, rank, o = tokens.score, tokens.rank, tokens.attention.o
+    m.d.comb += [
         trace.values.valid.eq(values.valid & (core.layer.destination != Destination.LOGITS)),
         trace.values.destination.eq(core.layer.destination),
-        trace.values.row.eq(core.value_row),
-        trace.values.data.eq(core.value_data),
+        trace.values.row.eq(tokens.value_row),
+        trace.values.data.eq(tokens.value_data),
         trace.record.valid.eq(score.record_valid),
         trace.record.token.eq(score.record_token),
         trace.score.valid.eq(rank.score_valid),
@@ -34,7 +43,7 @@ def connect_trace(m: Module, core: Any) -> None:
         trace.select.rank.eq(rank.select_rank),
         trace.select.token.eq(rank.select_token),
         trace.topk.eq(rank.topk),
-        trace.state.eq(core.feedback.state),
+        trace.state.eq(tokens.feedback.state),
         trace.attention.valid.eq(o.valid & o.ready),
         trace.attention.rank.eq(o.payload.rank),
         trace.attention.feature.eq(o.payload.feature),

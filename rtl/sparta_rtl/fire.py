@@ -265,6 +265,7 @@ class FireStage(wiring.Component):
             item.position.eq(position),
             item.tile.eq(self.tile),
             item.first_tile.eq(self.tile == 0),
+            item.first_group.eq(group == 0),
             item.last_group.eq(group + 1 == layer.out_groups),
             item.words.eq(self._words),
             value.position.eq(position),

@@ -92,7 +92,7 @@ class HostPort(wiring.Component):
     spikes : In(stream.Signature(32))
         Input lines, lowest word first.
     program, weights, scores, factors, mlp : Out(WritePort)
-        Memories to load; ``weights`` only if they are not streamed.
+        Memories to load; ``weights`` only if they are not streamed, the last three in cores with attention.
     line : Out(WritePort(spike_lines, L * S, L // P))
         Input region, from line 0 on.
     start, abort, reset_state : Out(1)
@@ -118,15 +118,18 @@ class HostPort(wiring.Component):
             "stream_stalls": In(32),
             "counter_stalls": Out(ReadPort(config.layers, 32)),
         }
+        tables = {
+            "scores": Out(WritePort(config.scales * (config.silent_cue + 1), SCORE_ROW_BITS)),
+            "factors": Out(WritePort(FACTOR_ROWS, FACTOR_BITS)),
+            "mlp": Out(WritePort(config.hidden_units * len(MlpSet), MLP_ROW_BITS)),
+        }
         super().__init__(
             {
                 "axil": In(AxiLite()),
                 "spikes": In(stream.Signature(32)),
                 "program": Out(WritePort(config.layers * DESCRIPTOR_WORDS, 32)),
                 **(streamed if config.stream_bits else on_chip),
-                "scores": Out(WritePort(config.scales * (config.silent_cue + 1), SCORE_ROW_BITS)),
-                "factors": Out(WritePort(FACTOR_ROWS, FACTOR_BITS)),
-                "mlp": Out(WritePort(config.hidden_units * len(MlpSet), MLP_ROW_BITS)),
+                **(tables if config.attention else {}),
                 "line": Out(WritePort(config.spike_lines, line_bits, config.segments)),
                 "start": Out(1),
                 "abort": Out(1),
@@ -199,12 +202,13 @@ class HostPort(wiring.Component):
 
     def _loader(self, m: Module, address: Signal, value: Signal, now: Signal) -> None:
         target, row, word = Signal(3), Signal(20), Signal(range(256))
-        on_chip = {} if self._config.stream_bits else {LoadTarget.WEIGHTS: self.weights}
-        ports = on_chip | {
-            LoadTarget.SCORES: self.scores,
-            LoadTarget.FACTORS: self.factors,
-            LoadTarget.MLP: self.mlp,
-        }
+        ports = {} if self._config.stream_bits else {LoadTarget.WEIGHTS: self.weights}
+        if self._config.attention:
+            ports |= {
+                LoadTarget.SCORES: self.scores,
+                LoadTarget.FACTORS: self.factors,
+                LoadTarget.MLP: self.mlp,
+            }
         collected = Signal(max(len(port.data) for port in ports.values()))
         with m.If(now & (address == Register.LOAD_TARGET)):
             m.d.sync += [target.eq(value), word.eq(0)]

@@ -44,10 +44,11 @@ def mask_layout(config: CoreConfig) -> data.StructLayout:
 
 
 def spike_item_layout(config: CoreConfig) -> data.StructLayout:
-    """P neurons' spikes of one step group, on their way to the spike memory and the cue unit.
+    """F neurons' spikes of one step group, on their way to the spike memory and the cue unit.
 
-    line : row of the spike memory;  segment : which P entries of it;  position : token index;  tile : channels
-    tile * P and up;  first_tile : channel 0 is among them;  last_group : their words are complete;
+    line : row of the spike memory;  segment : which F entries of it;  position : token index;  tile : channels
+    tile * P and up, those of this slot where lanes share the fire stage;  first_tile : channel 0 is among them;
+    first_group, last_group : their words begin, are complete;
     words : lane-major, S bits a lane, bit s = step s of the group, zero beyond T.
     """
     return data.StructLayout(
@@ -56,9 +57,11 @@ def spike_item_layout(config: CoreConfig) -> data.StructLayout:
             "segment": range(max(config.segments, 2)),
             "position": unsigned(24),
             "tile": unsigned(10),
+            "slot": range(max(config.fire_share, 2)),
             "first_tile": 1,
+            "first_group": 1,
             "last_group": 1,
-            "words": data.ArrayLayout(unsigned(config.steps), config.lanes),
+            "words": data.ArrayLayout(unsigned(config.steps), config.fire_lanes),
         }
     )
 

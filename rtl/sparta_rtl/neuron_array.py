@@ -14,6 +14,7 @@ from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_
 from sparta_rtl.memory import ReadPort
 from sparta_rtl.rows import WindowRows
 from sparta_rtl.scanner import LineScanner
+from sparta_rtl.shared_fire import SharedFireStage
 from sparta_rtl.weight_stream import RingUse
 
 __all__ = ["NeuronArray"]
@@ -37,11 +38,14 @@ class NeuronArray(wiring.Component):
     topk : In(range(max_topk + 1))
         Positions, at least 1, of a layer with ``ranked``.
     state : In(signed(state_bits))
-        Feedback state; moves the thresholds.
+        Feedback state; moves the thresholds of cores with attention.
+    hold : In(1)
+        The next tile waits.
     spikes : Out(ReadPort(spike_lines, L * S))
-    weights : Out(ReadPort(weight_rows, P * 8))
+    weights : Out(ReadPort(weight_rows, P * weight_bits))
     o_spikes : Out(stream.Signature(spike_item_layout(config)))
-        One item a tile, position and ``out_groups``: spikes, or bit planes with ``Destination.TOKENS``.
+        One item a tile, position and ``out_groups``: spikes, or bit planes with ``Destination.TOKENS``. Where lanes
+        share the fire stage, an item for each slot, which cannot wait.
     o_values : Out(stream.Signature(value_item_layout(config)))
         One item a tile and position, of other layers with ``integer``.
     entries : Out(32)
@@ -69,6 +73,9 @@ class NeuronArray(wiring.Component):
 
     With streamed weights, a first tile begins one cycle after ``start``, and each one when its rows have been there
     for a cycle. So a position costs the largest of: active entries (at least 1 a group), lines, 2 x steps or planes.
+
+    Where lanes share the fire stage (:class:`~sparta_rtl.shared_fire.SharedFireStage`) a step takes max(slots, 4)
+    cycles there, as so many planes would, and a tile ends 7 cycles after them.
     """
 
     start: Signal
@@ -76,6 +83,7 @@ class NeuronArray(wiring.Component):
     layer: data.View
     topk: Signal
     state: Signal
+    hold: Signal
     spikes: wiring.PureInterface
     weights: wiring.PureInterface
     o_spikes: stream.Interface
@@ -95,6 +103,7 @@ class NeuronArray(wiring.Component):
                 "layer": In(descriptor_layout(Op.LAYER)),
                 "topk": In(range(config.max_topk + 1)),
                 "state": In(signed(config.state_bits)),
+                "hold": In(1),
                 "spikes": Out(ReadPort(config.spike_lines, config.line * config.steps)),
                 "weights": Out(ReadPort(config.weight_rows, config.lanes * config.weight_bits)),
                 "o_spikes": Out(stream.Signature(spike_item_layout(config))),
@@ -111,7 +120,8 @@ class NeuronArray(wiring.Component):
         m.submodules.scanner = scanner = LineScanner(config)
         m.submodules.issue = issue = EntryIssue(config)
         m.submodules.accumulators = accumulators = Accumulators(config)
-        m.submodules.fire = fire = FireStage(config)
+        fire = FireStage(config) if config.fire_share == 1 else SharedFireStage(config)
+        m.submodules.fire = fire
 
         begin, tile, block = (
             self._streamed_tiles(m, fire.idle) if config.stream_bits else self._tiles(m, fire.idle)
@@ -131,7 +141,8 @@ class NeuronArray(wiring.Component):
         connect(m, rows.o, scanner.i)
         connect(m, scanner.o, issue.i)
         connect(m, fire.o_spikes, flipped(self.o_spikes))
-        connect(m, fire.o_values, flipped(self.o_values))
+        if isinstance(fire, FireStage):
+            connect(m, fire.o_values, flipped(self.o_values))
 
         m.d.comb += [
             self.weights.en.eq(header_read | issue.entry.read),
@@ -168,7 +179,7 @@ class NeuronArray(wiring.Component):
                 with m.If(last_tile):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
-                with m.Else():
+                with m.Elif(~self.hold):
                     m.d.comb += begin.eq(1)
                     m.d.sync += [tile.eq(tile + 1), block.eq(block + layer.weight_pitch)]
         return begin, tile, block
@@ -206,12 +217,13 @@ class NeuronArray(wiring.Component):
                             m.next = "WAIT"
         return begin, tile, self.ring.oldest
 
-    def _header(self, m: Module, fire: FireStage, begin: Signal, block: Signal) -> tuple[Signal, Signal]:
+    def _header(
+        self, m: Module, fire: FireStage | SharedFireStage, begin: Signal, block: Signal
+    ) -> tuple[Signal, Signal]:
         """Reads the header rows, right after ``begin`` and long before the first weights."""
         config = self._config
         count, read = Signal(range(config.header_rows + 1), init=config.header_rows), Signal()
         row, fetched = Signal.like(block), Signal()
-        header = Signal(data.ArrayLayout(lane_header(config), config.lanes))
         with m.If(begin):
             m.d.sync += count.eq(0)
         with m.Elif(count != config.header_rows):
@@ -221,13 +233,30 @@ class NeuronArray(wiring.Component):
             row.eq(block + count),
             fetched.eq(read),
         ]
+        if isinstance(fire, SharedFireStage):
+            arrived = Signal.like(count)
+            m.d.sync += arrived.eq(Mux(begin, 0, arrived + fetched))
+            m.d.comb += [
+                fire.header_valid.eq(fetched),
+                fire.header_row.eq(arrived),
+                fire.header.eq(self.weights.data),
+            ]
+        else:
+            self._keep_header(m, fire, fetched)
+        return read, row
+
+    def _keep_header(self, m: Module, fire: FireStage, fetched: Signal) -> None:
+        """Parameters of each lane, shifted in from the header rows."""
+        config = self._config
+        header = Signal(data.ArrayLayout(lane_header(config), config.lanes))
         with m.If(fetched):
             for lane in range(config.lanes):
                 byte = self.weights.data.word_select(lane, config.weight_bits)
                 kept = Value.cast(header[lane])[config.weight_bits :]
                 m.d.sync += Value.cast(header[lane]).eq(Cat(kept, byte))
-        self._move_thresholds(m, header, fire)
-        return read, row
+        m.d.comb += fire.header.eq(header.as_value())
+        if config.attention:
+            self._move_thresholds(m, header, fire)
 
     def _move_thresholds(self, m: Module, header: data.View, fire: FireStage) -> None:
         """``theta = clamp(theta_c + o, 1, 32767)``, o = clamp(((state >> 8) * gain) >> 8, -limit, limit)."""
@@ -245,7 +274,6 @@ class NeuronArray(wiring.Component):
             offset.eq(Mux(scaled > limit, limit, Mux(scaled < -limit, -limit, scaled))),
         ]
         largest = (1 << config.membrane_bits - 1) - 1
-        m.d.comb += fire.header.eq(header.as_value())
         for lane in range(config.lanes):
             moved = Signal(signed(config.membrane_bits + 1), name=f"moved{lane}")
             theta = Signal(signed(config.membrane_bits), name=f"theta{lane}")

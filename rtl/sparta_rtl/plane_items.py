@@ -60,6 +60,7 @@ class PlaneItems(wiring.Component):
             item.position.eq(self.value.position),
             item.tile.eq(self.value.tile),
             item.first_tile.eq(self.value.tile == 0),
+            item.first_group.eq(group == 0),
             item.last_group.eq(group + 1 == self.groups),
             self.taken.eq(self.valid & self.o.ready & item.last_group),
         ]

@@ -26,8 +26,8 @@ def _row_layout(config: CoreConfig) -> data.StructLayout:
     """One hidden unit: its three weights, its weight in the output, its bias."""
     return data.StructLayout(
         {
-            "inputs": data.ArrayLayout(signed(config.weight_bits), MLP_INPUTS),
-            "output": signed(config.weight_bits),
+            "inputs": data.ArrayLayout(signed(config.mlp_weight_bits), MLP_INPUTS),
+            "output": signed(config.mlp_weight_bits),
             "bias": signed(config.mlp_bias_bits),
         }
     )
@@ -131,7 +131,7 @@ class TokenMlp(wiring.Component):
         with m.If(arrived.last):
             m.d.sync += first_x.eq(x[0])
 
-        product_bits = config.weight_bits + config.score_bits
+        product_bits = config.mlp_weight_bits + config.score_bits
         products = [Signal(signed(product_bits), name=f"product{j}") for j in range(MLP_INPUTS)]
         biases = Signal(signed(config.mlp_bias_bits))
         total_bits = config.mlp_bias_bits + 1

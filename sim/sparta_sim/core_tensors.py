@@ -17,7 +17,7 @@ def core_tensors(
     """The tensors of vectors, and the gathered tokens, which vectors leave out, in the order of the core's lists.
 
     A core with radix selection lists tokens by index, not by rank. Attention, pool and feedback sum over the tokens
-    in integers, so the order moves rows and changes no number.
+    in integers, so the order moves rows and changes no number. A plain network has no tokens to list.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ def core_tensors(
     topk : int array (samples,)
         K of each sample; rows from there on stay where they are.
     """
+    if "winners" not in expected:
+        return dict(expected)
     index = np.asarray(expected["index" if "index" in expected else "winners"]).astype(np.int64)
     tensors = dict(expected)
     if "selected" not in tensors:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op, RankBy, decode
 from sparta_hw.program import Program
 from sparta_rtl.fire import STEP_CYCLES
@@ -80,13 +81,16 @@ def descriptor_limits(program: Program, entries: Sequence[float], k: float) -> l
     k : float
         Tokens that attend.
     """
-    return [_limit(fields, count, k) for fields, count in zip(_fields(program), entries, strict=True)]
+    return [
+        _limit(program.config, fields, count, k)
+        for fields, count in zip(_fields(program), entries, strict=True)
+    ]
 
 
-def _limit(fields: dict[str, int], entries: float, k: float) -> Limit:
+def _limit(config: CoreConfig, fields: dict[str, int], entries: float, k: float) -> Limit:
     match fields["op"]:
         case Op.LAYER:
-            steps = _firing_cycles(fields, k)
+            steps = _firing_cycles(config, fields, k)
             return Limit(entries, "entries") if entries >= steps else Limit(steps, "steps")
         case Op.ATTEND:
             return Limit(k * k * fields["pitch"], "multiplications")
@@ -94,11 +98,12 @@ def _limit(fields: dict[str, int], entries: float, k: float) -> Limit:
             return Limit(0, "")
 
 
-def _firing_cycles(fields: dict[str, int], k: float) -> float:
+def _firing_cycles(config: CoreConfig, fields: dict[str, int], k: float) -> float:
     positions = k if fields["ranked"] else fields["out_width"] * fields["out_height"]
     spiking_steps = fields["out_steps"] if fields["direct"] else fields["steps"] * (not fields["integer"])
     planes = fields["steps"] if fields["integer"] else 0
-    return fields["tiles"] * positions * (planes + STEP_CYCLES * spiking_steps)
+    step = fields["slots"] if config.fire_share > 1 else STEP_CYCLES
+    return fields["tiles"] * positions * (planes + step * spiking_steps)
 
 
 def array_ratio(program: Program, predictions: Sequence[Prediction], goal: float | None = None) -> Ratio:
@@ -126,12 +131,13 @@ def unit_ratios(program: Program, predictions: Sequence[Prediction], k: int) -> 
             by = RankBy(fields["by"]).name.lower()
             listed = fields["tokens"] + k
             yield Ratio(f"{program.name}, K = {k}: ranking by {by}", float(cycles[n]), listed)
-    yield Ratio(
-        f"{program.name}, K = {k}: attention",
-        float(cycles[attention].sum()),
-        sum(limits[n].cycles for n in attention),
-        goal=1.1,
-    )
+    if attention:
+        yield Ratio(
+            f"{program.name}, K = {k}: attention",
+            float(cycles[attention].sum()),
+            sum(limits[n].cycles for n in attention),
+            goal=1.1,
+        )
     total = float(np.mean([one.cycles for one in predictions]))
     yield Ratio(
         f"{program.name}, K = {k}: whole inference", total, sum(one.cycles for one in limits), goal=1.15

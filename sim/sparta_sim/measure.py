@@ -202,7 +202,7 @@ def _weights(
 
 
 def _sparsity(program: Program, run: Vectors) -> float:
-    return float(100 * (1 - np.mean(run.k) / program.tokens))
+    return float(100 * (1 - np.mean(run.k) / program.tokens)) if program.tokens else 0.0
 
 
 def _layers(
@@ -339,7 +339,10 @@ def _attention(simulation: ProgramSimulation, spikes: NDArray) -> dict[str, Any]
     """Measured cycles of the attention unit over K, from its counter, and how they follow K^2."""
     program = simulation.program
     config = program.config
-    at = next(n for n, word in enumerate(program.descriptors) if decode(word)["op"] is Op.ATTEND)
+    attends = [n for n, word in enumerate(program.descriptors) if decode(word)["op"] is Op.ATTEND]
+    if not attends:
+        return {"points": [], "fit": None}
+    at = attends[0]
     highest = min(program.tokens, config.max_topk)
     lowest = min(config.lanes, max(highest - ATTENTION_POINTS + 1, 1))
     ks = sorted({round(k) for k in np.linspace(lowest, highest, ATTENTION_POINTS)})

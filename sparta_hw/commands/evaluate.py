@@ -13,7 +13,7 @@ from sparta_hw.commands.options import make_output, positive, tune_torch
 if TYPE_CHECKING:
     from sparta_hw.ir import Graph
     from sparta_quant.data import Dataset
-    from sparta_quant.network import SpartaNetwork
+    from sparta_quant.spiking_network import SpikingNetwork
 
 NAME = "evaluate"
 HELP = "accuracy of the float, the quantised and the integer network on a data set"
@@ -95,7 +95,7 @@ def _line(name: str, result: dict[str, Any]) -> str:
 
 
 def _evaluate_integers(
-    graph: "Graph", network: "SpartaNetwork", dataset: "Dataset", k: int | None, batch: int = 50
+    graph: "Graph", network: "SpikingNetwork", dataset: "Dataset", k: int | None, batch: int = 50
 ) -> dict[str, Any]:
     """The interpreter over the data set; its logits against the quantised network's."""
     import numpy as np
@@ -125,7 +125,7 @@ def _evaluate_integers(
 
 
 def _co_simulate(
-    graph: "Graph", network: "SpartaNetwork", dataset: "Dataset", k: int | None, core: str, scratch: Path
+    graph: "Graph", network: "SpikingNetwork", dataset: "Dataset", k: int | None, core: str, scratch: Path
 ) -> dict[str, Any]:
     """Some samples on the core: vectors of PyTorch, interpreter and hardware must agree in every layer."""
     from sparta_hw.config import load_config

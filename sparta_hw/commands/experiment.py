@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> None:
     import json
     from dataclasses import asdict, replace
 
+    from sparta_hw.errors import ConfigError
     from sparta_hw.files import write_text
     from sparta_quant.data import check_has_splits, open_dataset
     from sparta_quant.experiments.plots import plot_table, plot_variance
@@ -62,6 +63,8 @@ def run(options: argparse.Namespace) -> None:
 
     check_has_splits(options.data)
     named = named_network(options.network)
+    if not named.tokens:
+        raise ConfigError(f"network {named.name!r} counts spikes; the paper's ablations need one with tokens")
     given = {
         name: getattr(options, name)
         for name in ("epochs", "finetune_epochs")
@@ -143,11 +146,13 @@ def _plot_maps(trials: "Trials", config: "SpartaConfig", folder: Path) -> None:
     from sparta_quant.checkpoint import load_checkpoint
     from sparta_quant.experiments.maps import maps_of
     from sparta_quant.experiments.plots import plot_maps
+    from sparta_quant.networks import with_tokens
 
     trials.outcome(config)
     network, _ = load_checkpoint(trials.network_file(config))
     samples = trials.sets(config)[1].spread(_MAP_SAMPLES)
     pictures = [
-        (samples.classes[samples.labels[n]], maps_of(network, samples, n)) for n in range(len(samples))
+        (samples.classes[samples.labels[n]], maps_of(with_tokens(network), samples, n))
+        for n in range(len(samples))
     ]
     plot_maps(folder / "figure3.png", pictures)

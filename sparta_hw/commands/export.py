@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sparta_quant.network import SpartaNetwork
+    from sparta_quant.spiking_network import SpikingNetwork
 
 NAME = "export"
 HELP = "network to ONNX and test vectors"
@@ -82,7 +82,7 @@ def _export_untrained(options: argparse.Namespace) -> None:
 
 
 def _write(
-    network: "SpartaNetwork",
+    network: "SpikingNetwork",
     metadata: dict[str, str],
     inputs: "NDArray[np.uint8]",
     labels: "NDArray[np.int64]",

@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> None:
     from lightning_fabric import Fabric
 
     from sparta_hw.files import write_text
-    from sparta_quant.data import check_has_splits, open_dataset
+    from sparta_quant.data import check_has_splits
+    from sparta_quant.data.fit import open_coded
     from sparta_quant.named import named_network
     from sparta_quant.training import NETWORK_FILE, default_settings, train
 
@@ -61,10 +62,7 @@ def run(options: argparse.Namespace) -> None:
     names = ("epochs", "finetune_epochs", "batch", "learning_rate", "finetune_rate", "precision", "seed")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     settings = replace(default_settings(config.name), **given)
-    train_set, test_set = (
-        open_dataset(options.data, split, steps=config.timesteps, size=config.input[1:])
-        for split in ("train", "test")
-    )
+    train_set, test_set = (open_coded(options.data, split, config) for split in ("train", "test"))
     if options.limit:
         train_set = train_set.spread(options.limit)
     config = replace(config, classes=len(train_set.classes))
@@ -76,8 +74,8 @@ def run(options: argparse.Namespace) -> None:
         return
     print(
         f"test accuracy on {len(test_set)} samples: float {measured.float_accuracy:.2%}, "
-        f"quantised {measured.accuracy:.2%}, mean K {measured.mean_k:.1f}"
+        f"quantised {measured.accuracy:.2%}" + (f", mean K {measured.mean_k:.1f}" if config.tokens else "")
     )
-    for k, accuracy in sorted(measured.accuracy_of_k.items(), reverse=True):
+    for k, accuracy in sorted(measured.accuracy_of_k.items(), reverse=True) if config.tokens else ():
         print(f"  K = {k or 'own'}: {accuracy:.2%}")
     print(folder / NETWORK_FILE)

@@ -31,6 +31,7 @@ from sparta_hw.ir import (
     PatchGroup,
     Projection,
     SparseAttention,
+    SpikeCount,
     SpikeCues,
     SpikingConv,
     TokenGate,
@@ -112,8 +113,10 @@ def _stacked(rows: list[Tensor]) -> Tensor:
 
 def _checked_k(graph: Graph, k: int | None) -> int:
     request = graph.default_k if k is None else k
-    if request == 0 and graph.dynamic:
+    if request == 0 and (graph.dynamic or not graph.tokens):
         return 0
+    if not graph.tokens:
+        raise CapacityError(f"{graph.name}: K is {request}, the network has no tokens: use 0")
     if not 1 <= request <= graph.tokens:
         also = ", or 0 for each sample's own" if graph.dynamic else ""
         raise CapacityError(
@@ -162,6 +165,8 @@ class _Execution:
         match op:
             case SpikingConv():
                 values[name] = spiking_conv(op, values[op.input.name], self._state)
+            case SpikeCount():
+                values[name] = values[op.input.name].sum(axis=(1, 3, 4), dtype=np.int64)
             case SpikeCues():
                 self._store(op.outputs, spike_cues(values[op.input.name]))
             case TokenScore():

@@ -20,7 +20,7 @@ from sparta_hw.ir.selection import (
     TokenScore,
     TopKTokens,
 )
-from sparta_hw.ir.spiking import SpikeCues, SpikingConv, ThresholdFeedback
+from sparta_hw.ir.spiking import SpikeCount, SpikeCues, SpikingConv, ThresholdFeedback
 from sparta_hw.ir.values import IntArray, Kind, Operation, Value
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "PatchGroup",
     "Projection",
     "SparseAttention",
+    "SpikeCount",
     "SpikeCues",
     "SpikingConv",
     "ThresholdFeedback",

@@ -22,7 +22,7 @@ class Graph:
     operations : tuple of Operation
         Each reads only values of earlier ones.
     default_k : int
-        K when the user does not give one; 0: each sample's own (:class:`DynamicK`).
+        K when the user does not give one; 0: each sample's own (:class:`DynamicK`), or no tokens at all.
     """
 
     name: str
@@ -32,13 +32,13 @@ class Graph:
 
     @property
     def tokens(self) -> int:
-        """N, the token count."""
-        return next(op.output.shape[0] for op in self.operations if isinstance(op, FuseScores))
+        """N, the token count; 0 for a network that counts spikes."""
+        return next((op.output.shape[0] for op in self.operations if isinstance(op, FuseScores)), 0)
 
     @property
     def grid_tokens(self) -> int:
-        """Positions of the token grid."""
-        return next(op.output.shape[0] for op in self.operations if isinstance(op, TokenScore))
+        """Positions of the token grid; 0 for a network that counts spikes."""
+        return next((op.output.shape[0] for op in self.operations if isinstance(op, TokenScore)), 0)
 
     @property
     def ranks(self) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sparta_hw.ir.values import IntArray, Kind, Operation, Value
 from sparta_hw.numerics import FixedPoint
 
-__all__ = ["SpikeCues", "SpikingConv", "ThresholdFeedback"]
+__all__ = ["SpikeCount", "SpikeCues", "SpikingConv", "ThresholdFeedback"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,3 +78,13 @@ class SpikeCues(Operation):
 
     input: Value
     outputs: tuple[Value, Value, Value, Value]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpikeCount(Operation):
+    """Spikes of each channel over time: the answer of a network without tokens.
+
+    ``input`` is spikes (T, C, 1, 1), ``output`` (C,) integers on grid 2^0.
+    """
+
+    input: Value

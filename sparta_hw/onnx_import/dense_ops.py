@@ -4,7 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from sparta_hw.ir import GatherTokens, Projection, SparseAttention, TokenGate, TokenPool, Value
+from sparta_hw.ir import (
+    GatherTokens,
+    Kind,
+    Projection,
+    SparseAttention,
+    SpikeCount,
+    SpikingConv,
+    TokenGate,
+    TokenPool,
+    Value,
+)
 from sparta_hw.numerics import FixedPoint
 from sparta_hw.onnx_import.record_ops import add_records
 from sparta_hw.onnx_import.scope import NodeView
@@ -87,14 +97,40 @@ def _pool(node: NodeView, values: tuple[Value, Value]) -> tuple[Symbol, ...]:
 
 
 def reduce_sum(node: NodeView) -> tuple[Symbol, ...]:
-    """``ReduceSum`` over tokens."""
+    """``ReduceSum`` over tokens, or of spikes over time and space."""
     node.only_attributes("keepdims", "noop_with_empty_axes")
-    node.fixed_attribute("keepdims", 1, 0, "drop the token axis")
+    node.fixed_attribute("keepdims", 1, 0, "drop the summed axes")
     axes = np.asarray(node.constant(1, "the axes")).reshape(-1).tolist()
+    if _is_spikes(node):
+        return _spike_count(node, axes)
     node.require(axes in ([1], [-2]), f"axes are {axes}, only the token axis, [1], can be summed")
     value = node.result(0, TokenGate, SparseAttention)
     node.settle()
     return (TokenSum(node.name, value),)
+
+
+def _is_spikes(node: NodeView) -> bool:
+    symbol = node.symbol(0)
+    return isinstance(symbol, Result) and symbol.value.kind is Kind.SPIKES
+
+
+def _spike_count(node: NodeView, axes: list[int]) -> tuple[Symbol, ...]:
+    """Spikes of each neuron of the last layer: emits the SpikeCount."""
+    value = node.result(0, SpikingConv)
+    channels, *positions = value.shape[1:]
+    node.require(
+        sorted(axis % 5 for axis in axes) == [0, 3, 4],
+        f"axes are {axes}, spikes are counted over time and space, [0, 3, 4]",
+    )
+    node.require(
+        positions == [1, 1],
+        f"counts spikes of {positions[0]}x{positions[1]} positions, the core counts those of one; make the last "
+        "layer's kernel as large as its input",
+    )
+    node.settle()
+    output = Value(node.outputs[0], (channels,), FixedPoint(_LOGIT_BITS, 0))
+    node.scope.operations.append(SpikeCount(node=node.name, output=output, input=value))
+    return (Result(output),)
 
 
 def quantised_linear(node: NodeView, sums: LinearSums, target: FixedPoint) -> tuple[Symbol, ...]:

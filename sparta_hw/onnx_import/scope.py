@@ -58,7 +58,7 @@ class Scope:
     def __init__(self, symbols: dict[str, Symbol]) -> None:
         self.symbols = symbols
         self.operations: list[Operation] = []
-        self.default_k = 1
+        self.default_k = 0
         self.k = ""
         self.state = ""
         self.record: Record | None = None

@@ -133,7 +133,7 @@ def _image(node: NodeView) -> Value:
 
 def in_range_s8(node: NodeView, weight: Integers) -> None:
     """Refuse weights that are not s8."""
-    low, high = FixedPoint(CoreConfig.weight_bits, 0).min, FixedPoint(CoreConfig.weight_bits, 0).max
+    low, high = FixedPoint(CoreConfig.max_weight_bits, 0).min, FixedPoint(CoreConfig.max_weight_bits, 0).max
     node.in_range(weight.values, low, high, "a weight", "quantise weights to int8")
 
 

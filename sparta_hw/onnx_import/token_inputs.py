@@ -140,7 +140,7 @@ def mlp_inputs(node: NodeView, position: int) -> TokenMLP:
     values = {}
     for at, (name, shape) in enumerate(shapes.items(), start=position):
         values[name] = node.integers(at, name, shape)
-        bits = CoreConfig.mlp_bias_bits if name.endswith("bias") else CoreConfig.weight_bits
+        bits = CoreConfig.mlp_bias_bits if name.endswith("bias") else CoreConfig.mlp_weight_bits
         number = FixedPoint(bits, 0)
         node.in_range(values[name], number.min, number.max, f"an entry of {name}", "limit it in training")
     hidden_shift, shift = (int(node.attribute(name)) for name in ("hidden_shift", "shift"))

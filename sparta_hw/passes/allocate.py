@@ -17,6 +17,7 @@ from sparta_hw.ir import (
     PatchGroup,
     Projection,
     SparseAttention,
+    SpikeCount,
     SpikingConv,
     TokenGate,
     TokenPool,
@@ -202,6 +203,8 @@ def _elsewhere(plan: Plan) -> Iterator[TensorLayout]:
                 yield place(op.output, Memory.DYNAMIC_K)
             case TopKTokens():
                 yield place(op.output, Memory.SELECT)
+            case SpikeCount():
+                yield place(op.output, Memory.RESULTS)
             case Projection(logits=True):
                 yield replace(place(op.output, Memory.RESULTS), pitch=plan.tilings[op.node].out_pitch)
             case Projection() if op.output.name in roles:

@@ -11,6 +11,7 @@ from sparta_hw.ir import (
     Operation,
     PatchGroup,
     SparseAttention,
+    SpikeCount,
     SpikingConv,
     TokenGate,
     TokenScore,
@@ -42,24 +43,12 @@ class CheckCapacity:
 
 
 def _problems(graph: Graph, config: CoreConfig) -> Iterator[str]:
-    selects = next(op for op in graph.operations if isinstance(op, TopKTokens))
-    gate = next(op for op in graph.operations if isinstance(op, TokenGate))
-    score = next(op for op in graph.operations if isinstance(op, TokenScore))
+    yield from _missing_units(graph, config)
     stem = next(op for op in graph.operations if isinstance(op, SpikingConv))
-    needs = [
-        (stem.node, "time steps", stem.output.shape[0], "max_steps"),
-        (score.node, "grid tokens", score.output.shape[0], "max_tokens"),
-        (score.node, "scales", len(score.scales), "scales"),
-        (gate.node, "tokens", graph.tokens, "max_tokens"),
-        (selects.node, "selected tokens (default K)", graph.default_k, "max_topk"),
-        (gate.node, "features of a token", gate.output.shape[1], "max_features"),
-        (graph.name, "descriptors", 1 + sum(map(descriptors_of, graph.operations)), "layers"),
-    ]
+    needs = [(stem.node, "time steps", stem.output.shape[0], "max_steps")]
     for op in graph.operations:
-        if isinstance(op, DynamicK):
-            needs.append((op.node, "tokens at most (dynamic K)", int(op.table.max()), "max_topk"))
-        if isinstance(op, PatchGroup):
-            needs.append((op.node, "tokens to group", min(graph.grid_tokens, graph.tokens), "max_topk"))
+        needs += _token_needs(op, graph)
+    needs.append((graph.name, "descriptors", 1 + sum(map(descriptors_of, graph.operations)), "layers"))
     for node, what, value, field in dict.fromkeys(needs):
         limit = getattr(config, field)
         if value > limit:
@@ -68,6 +57,34 @@ def _problems(graph: Graph, config: CoreConfig) -> Iterator[str]:
         if isinstance(op, PatchGroup) and config.topk != "sorter":
             yield f"{op.node}: grouping needs an order, topk is {config.topk!r}; use a core with topk 'sorter'"
         yield from _alignment_problems(op, config)
+
+
+def _missing_units(graph: Graph, config: CoreConfig) -> Iterator[str]:
+    """The first operation for each optional unit that the core lacks."""
+    missing: dict[str, Operation] = {}
+    for op in graph.operations:
+        option = "counts" if isinstance(op, SpikeCount) else "attention"
+        if not isinstance(op, SpikingConv) and not getattr(config, option):
+            missing.setdefault(option, op)
+    for option, op in missing.items():
+        yield f"{op.node}: {type(op).__name__} needs units that this core lacks; use one with {option}"
+
+
+def _token_needs(op: Operation, graph: Graph) -> Iterator[tuple[str, str, int, str]]:
+    """Node, what it needs, how much of it, and the field of the core that limits it."""
+    match op:
+        case TokenScore():
+            yield op.node, "grid tokens", op.output.shape[0], "max_tokens"
+            yield op.node, "scales", len(op.scales), "scales"
+        case TokenGate():
+            yield op.node, "tokens", graph.tokens, "max_tokens"
+            yield op.node, "features of a token", op.output.shape[1], "max_features"
+        case TopKTokens():
+            yield op.node, "selected tokens (default K)", graph.default_k, "max_topk"
+        case DynamicK():
+            yield op.node, "tokens at most (dynamic K)", int(op.table.max()), "max_topk"
+        case PatchGroup():
+            yield op.node, "tokens to group", min(graph.grid_tokens, graph.tokens), "max_topk"
 
 
 def _alignment_problems(op: Operation, config: CoreConfig) -> Iterator[str]:
@@ -88,6 +105,11 @@ def _alignment_problems(op: Operation, config: CoreConfig) -> Iterator[str]:
                     f"{op.node}: {features} features of a head, which must be a multiple of lanes "
                     f"({config.lanes}); use fewer heads, or a core with fewer lanes"
                 )
+        case SpikingConv(direct=True) if config.fire_share > 1:
+            yield (
+                f"{op.node}: direct coding recombines bit planes, which lanes that share a fire lane cannot "
+                f"(fire_share {config.fire_share}); use spikes, or a core with fire_share 1"
+            )
         case SpikingConv(feedback=feedback) if feedback is not None:
             highest = (1 << config.membrane_bits - 1) - 1 - feedback.limit
             if op.v_reset >= highest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparta_hw.descriptor import Op, encode
-from sparta_hw.ir import Operation, Projection, SpikingConv
+from sparta_hw.ir import Graph, Operation, Projection, SpikeCount, SpikingConv
 from sparta_hw.passes.layer_fields import layer_fields
 from sparta_hw.passes.plan import Plan
 from sparta_hw.passes.schedule import descriptors_of, op_of
@@ -54,10 +54,19 @@ class EmitProgram:
             tensors=_written_by(plan),
             input_name=graph.input.name,
             tokens=graph.tokens,
-            classes=layers[-1].output.shape[0],
+            classes=_classes(graph),
             default_k=graph.default_k,
         )
         return replace(plan, program=program)
+
+
+def _classes(graph: Graph) -> int:
+    """Numbers that the core answers with."""
+    return next(
+        op.output.shape[0]
+        for op in reversed(graph.operations)
+        if isinstance(op, SpikeCount) or (isinstance(op, Projection) and op.logits)
+    )
 
 
 def _fields(op: Operation, plan: Plan) -> Iterator[dict[str, int]]:
@@ -70,11 +79,16 @@ def _fields(op: Operation, plan: Plan) -> Iterator[dict[str, int]]:
 def _written_by(plan: Plan) -> dict[str, TensorLayout]:
     """Layouts with the indices of the descriptors that write them.
 
-    What an operation without a descriptor computes is written by the next one that has one.
+    What an operation without a descriptor computes is written by the next one that has one, but spikes are counted
+    while they are written.
     """
     layouts, pending, at = dict(plan.layouts), [], 0
     for op in plan.graph.operations:
         count = descriptors_of(op)
+        if isinstance(op, SpikeCount):
+            name = op.output.name
+            layouts[name] = replace(layouts[name], descriptors=(at - 1,))
+            continue
         pending += _results(op)
         if count:
             for name in pending:

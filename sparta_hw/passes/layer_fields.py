@@ -1,7 +1,7 @@
 """Descriptor fields of the neuron array's layers."""
 
 from sparta_hw.descriptor import Destination
-from sparta_hw.ir import Projection, SpikeCues, SpikingConv, Value
+from sparta_hw.ir import Projection, SpikeCount, SpikeCues, SpikingConv, Value
 from sparta_hw.passes.plan import Plan
 from sparta_hw.tensor_layout import Memory
 
@@ -37,6 +37,7 @@ def _layer(op: SpikingConv | Projection, source: Value, plan: Plan) -> dict[str,
     return {
         "shift": op.shift,
         "kernel_height": tiling.kernel_height,
+        "slots": tiling.slots,
         "steps": place.steps,
         "groups": place.groups,
         "out_steps": result.steps,
@@ -54,7 +55,14 @@ def _layer(op: SpikingConv | Projection, source: Value, plan: Plan) -> dict[str,
 
 def _convolution(op: SpikingConv, plan: Plan) -> dict[str, int]:
     height, width = op.input.shape[-2:]
-    pitch = plan.tilings[op.node].in_pitch
+    tiling = plan.tilings[op.node]
+    pitch = tiling.in_pitch
+    row_pitch = width * pitch
+    if tiling.kernel_height < op.weight.shape[2]:
+        height, row_pitch = 1, height * row_pitch
+    counted = any(
+        isinstance(other, SpikeCount) and other.input == op.output for other in plan.graph.operations
+    )
     bases = cue_bases(plan)
     fields = _layer(op, op.input, plan) | {
         "integer": int(op.direct),
@@ -62,10 +70,10 @@ def _convolution(op: SpikingConv, plan: Plan) -> dict[str, int]:
         "soft": int(op.soft_reset),
         "cues": int(op.output.name in bases),
         "cue_base": bases.get(op.output.name, 0),
-        "destination": Destination.SPIKES,
+        "destination": Destination.COUNTS if counted else Destination.SPIKES,
         "pad": op.pad,
         "in_height": height,
-        "row_pitch": width * pitch,
+        "row_pitch": row_pitch,
         "out_height": op.output.shape[2],
         "out_width": op.output.shape[3],
         "x_step": op.stride * pitch,

@@ -52,9 +52,10 @@ class Tiling:
     in_pitch, run : int
         Entries from one input position to the next, and of one window row.
     kernel_height : int
-        Window rows.
-    tiles, out_pitch : int
-        Output tiles of P lanes, and entries from one output position to the next.
+        Window rows; a window that covers its input is one.
+    slots, tiles, out_pitch : int
+        Parts of F lanes that fire in each output tile, output tiles, and entries from one output position to the
+        next: slots x tiles x F.
     weight_base, weight_pitch : int
         First weight row, and rows from one tile to the next.
     """
@@ -62,6 +63,7 @@ class Tiling:
     in_pitch: int
     run: int
     kernel_height: int
+    slots: int
     tiles: int
     out_pitch: int
     weight_base: int

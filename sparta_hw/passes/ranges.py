@@ -36,6 +36,7 @@ _ATTENTION = "width of the attention unit"
 
 _WAY_OUT = {
     "acc_bits": "use a core with acc_bits of at least {bits}, or train with smaller or fewer weights",
+    "weight_bits": "use a core with weight_bits of at least {bits}, or train with narrower weights",
     "sum_bits": "use a core with sum_bits of at least {bits}, or train with smaller or fewer weights",
     "result port": "train the classifier with smaller weights or biases",
     "token MLP": "train with smaller weights or biases",
@@ -130,6 +131,7 @@ def _range(op: Operation, quantity: str, low: int, high: int, available: int, li
 
 
 def _accumulators(op: Operation, weight: NDArray[np.int64], config: CoreConfig) -> Iterator[Range]:
+    yield _range(op, "weight", int(weight.min()), int(weight.max()), config.weight_bits, "weight_bits")
     low, high = _sums(weight, np.zeros(len(weight), np.int64), [(0, 1)])
     yield _range(op, "accumulator", low, high, config.acc_bits, "acc_bits")
 

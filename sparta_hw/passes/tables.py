@@ -24,8 +24,10 @@ FACTOR_ROWS = 256
 
 
 def score_tables(graph: Graph) -> IntArray:
-    """MSP and temporal tables, (scales, 2, 4, T * 8 + 1)."""
-    score = next(op for op in graph.operations if isinstance(op, TokenScore))
+    """MSP and temporal tables, (scales, 2, 4, T * 8 + 1); no scales without tokens."""
+    score = next((op for op in graph.operations if isinstance(op, TokenScore)), None)
+    if score is None:
+        return np.zeros((0, 2, 4, 1), np.int64)
     return np.array([(scale.msp_tables, scale.temporal_tables) for scale in score.scales])
 
 

@@ -24,19 +24,33 @@ def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
+def _slots(channels: int, config: CoreConfig) -> int:
+    """Parts of F lanes in each of as few, equal tiles as hold these channels."""
+    parts = -(-channels // config.fire_lanes)
+    return -(-parts // -(-parts // config.fire_share))
+
+
+def _whole_tiles(channels: int, config: CoreConfig) -> int:
+    return _round_up(channels, _slots(channels, config) * config.fire_lanes)
+
+
 def channel_pitches(graph: Graph, config: CoreConfig) -> dict[str, int]:
     """Entries from one position to the next of every tensor that the array reads or writes, by value name.
 
     The network's input keeps its own channel count; what GATE, GATHER, ATTEND or POOL touch takes whole lines of
-    L; other spikes take whole segments of P.
+    L; other spikes take whole tiles.
     """
     by_line = {op.input.name for op in graph.operations if isinstance(op, SpikeCues)}
     pitches = {graph.input.name: graph.input.shape[-3]}
     for op in graph.operations:
         match op:
             case SpikingConv(output=output):
-                multiple = config.line if output.name in by_line else config.lanes
-                pitches[output.name] = _round_up(output.shape[1], multiple)
+                channels = output.shape[1]
+                pitches[output.name] = (
+                    _round_up(channels, config.line)
+                    if output.name in by_line
+                    else _whole_tiles(channels, config)
+                )
             case TokenGate() | GatherTokens() | SparseAttention() | TokenPool():
                 pitches[op.output.name] = _round_up(op.output.shape[-1], config.line)
             case Projection(logits=False):
@@ -65,16 +79,20 @@ class TileLayers:
                 continue
             source, kernel = (op.input, op.weight.shape[2:]) if isinstance(op, SpikingConv) else _window(op)
             in_pitch = pitches[source.name]
-            out_pitch = pitches.get(op.output.name, _round_up(len(op.weight), config.lanes))
-            run = kernel[1] * in_pitch
+            out_pitch = pitches.get(op.output.name, _whole_tiles(len(op.weight), config))
+            run, height = kernel[1] * in_pitch, kernel[0]
+            if _covers(op):
+                run, height = run * height, 1
+            slots = _slots(out_pitch, config)
             tilings[op.node] = tiling = Tiling(
                 in_pitch=in_pitch,
                 run=run,
-                kernel_height=kernel[0],
-                tiles=out_pitch // config.lanes,
+                kernel_height=height,
+                slots=slots,
+                tiles=out_pitch // (slots * config.fire_lanes),
                 out_pitch=out_pitch,
                 weight_base=base,
-                weight_pitch=config.header_rows + kernel[0] * run,
+                weight_pitch=config.header_rows + height * run,
             )
             base += tiling.tiles * tiling.weight_pitch
         if config.stream_bits:
@@ -107,6 +125,11 @@ def _check_ring(graph: Graph, config: CoreConfig, tilings: dict[str, Tiling]) ->
             f"of {config.burst_rows} these are {needed}, weight_rows of core {config.name!r} is {config.weight_rows}; "
             f"use a core with weight_rows of at least {1 << (needed - 1).bit_length()}"
         )
+
+
+def _covers(op: SpikingConv | Projection) -> bool:
+    """Whether one window is the whole input: its rows follow one another, and are one."""
+    return isinstance(op, SpikingConv) and not op.pad and op.weight.shape[2:] == op.input.shape[-2:]
 
 
 def _window(op: Projection) -> tuple[Value, tuple[int, ...]]:

@@ -14,28 +14,43 @@ _SILENT_LEAK = 1
 
 
 def weight_rows(op: SpikingConv | Projection, tiling: Tiling, config: CoreConfig) -> NDArray[np.uint8]:
-    """The rows of all tiles of one layer, uint8 (tiles * weight_pitch, P), lane 0 first.
+    """The rows of all tiles of one layer, uint8 (tiles * weight_pitch, P), lane 0 first, ``weight_bits`` of each used.
 
-    Header rows are bias bits 7..0, 15..8, 23..16, theta bits 7..0, 15..8, and K. Lanes without an output have
-    weight 0, bias 0, theta 32767 and K 1, so they never spike.
+    Lanes without an output have weight 0, bias 0, theta 32767 and K 1, so they never spike.
     """
     outputs = len(op.weight)
     kernel = op.weight if isinstance(op, SpikingConv) else _as_convolution(op)
     _, channels, height, width = kernel.shape
-    table = np.zeros((height, width, tiling.in_pitch, tiling.out_pitch), np.int8)
-    table[:, :, :channels, :outputs] = kernel.transpose(2, 3, 1, 0)
+    used = tiling.out_pitch // tiling.tiles
+    lane = np.arange(outputs) // used * config.lanes + np.arange(outputs) % used
+    lanes = tiling.tiles * config.lanes
+    table = np.zeros((height, width, tiling.in_pitch, lanes), np.int8)
+    table[:, :, :channels, lane] = kernel.transpose(2, 3, 1, 0)
 
-    bias = np.zeros(tiling.out_pitch, np.int64)
-    theta = np.full(tiling.out_pitch, FixedPoint(config.membrane_bits, 0).max, np.int64)
-    leak = np.full(tiling.out_pitch, _SILENT_LEAK, np.int64)
-    bias[:outputs] = op.bias
+    bias = np.zeros(lanes, np.int64)
+    theta = np.full(lanes, FixedPoint(config.membrane_bits, 0).max, np.int64)
+    leak = np.full(lanes, _SILENT_LEAK, np.int64)
+    bias[lane] = op.bias
     if isinstance(op, SpikingConv):
-        theta[:outputs], leak[:outputs] = op.threshold, op.leak
-    header = np.stack([bias, bias >> 8, bias >> 16, theta, theta >> 8, leak]) & 0xFF
+        theta[lane], leak[lane] = op.threshold, op.leak
 
-    rows = np.concatenate([header.astype(np.uint8), table.view(np.uint8).reshape(-1, tiling.out_pitch)])
-    by_tile = rows.reshape(len(rows), tiling.tiles, config.lanes).transpose(1, 0, 2)
-    return np.ascontiguousarray(by_tile).reshape(-1, config.lanes)
+    mask = (1 << config.weight_bits) - 1
+    weights = (table.view(np.uint8).reshape(-1, tiling.tiles, config.lanes) & mask).transpose(1, 0, 2)
+    header = _header(bias, theta, leak, config).reshape(-1, tiling.tiles, config.lanes).transpose(1, 0, 2)
+    shared = header.reshape(tiling.tiles, -1, config.fire_share, config.fire_lanes).swapaxes(1, 2)
+    rows = np.concatenate([shared.reshape(header.shape), weights], axis=1)
+    return np.ascontiguousarray(rows).reshape(-1, config.lanes)
+
+
+def _header(
+    bias: NDArray[np.int64], theta: NDArray[np.int64], leak: NDArray[np.int64], config: CoreConfig
+) -> NDArray[np.uint8]:
+    """``weight_bits`` of bias, theta and K (from the lowest bit on) a row, (header_rows, lanes)."""
+    theta_at, leak_at = config.bias_bits, config.bias_bits + config.membrane_bits
+    parameters = bias & (1 << theta_at) - 1
+    parameters |= (theta & (1 << config.membrane_bits) - 1) << theta_at | leak << leak_at
+    shifts = config.weight_bits * np.arange(config.header_rows)[:, None]
+    return (parameters >> shifts & (1 << config.weight_bits) - 1).astype(np.uint8)
 
 
 def _as_convolution(op: Projection) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.cycles import Workload, digits_workload, untrained_workload
+from benchmarks.peers import GOALS, mlp_workload, peer_ratios, random_input
 from benchmarks.skipping import skipping_ratios
 from sparta_hw.config import NAMED_CONFIGS
 from sparta_sim.cycles.attention import attend_cycles
@@ -56,3 +57,12 @@ def test_skipping_gains_what_spikes_leave_out(digits: Workload) -> None:
     assert len(ratios) == 6
     assert all(one.ratio <= 1.1 for one in ratios[2:])
     assert ratios[0].measured < ratios[-1].measured / 5
+
+
+def test_the_peers_network_meets_its_goals() -> None:
+    workload = mlp_workload()
+    for density, most in GOALS.items():
+        assert max(one.cycles for one in random_input(workload, density).predictions(0)) <= most
+    ratios = {one.what: one.ratio for one in peer_ratios(workload)}
+    assert ratios["mlp, 1% random input: whole inference against QUANTISENC"] < 1 / 15
+    assert ratios["mlp, 10% random input: whole inference against QUANTISENC"] < 1 / 7

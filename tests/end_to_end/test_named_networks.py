@@ -22,7 +22,7 @@ from sparta_sim.measure import check_interpreter, measure_cosim, measure_estimat
 
 pytestmark = pytest.mark.slow
 
-IN_HARDWARE = ("nmnist", "gesture", "cifar10")
+IN_HARDWARE = ("mlp", "nmnist", "gesture", "cifar10")
 """Those that are simulated in every run of the tests; digits is in test_digits."""
 PAPER_PARAMETERS = 13.8e6
 

@@ -25,6 +25,17 @@ CONFIGS = {
     )
 }
 
+_PLAIN = SMALL | {"steps": 1, "attention": False, "counts": True}
+SHARED = {
+    config.name: config
+    for config in (
+        CoreConfig(name="four slots", lanes=8, fire_share=4, weight_bits=6, line=4, **_PLAIN),
+        CoreConfig(name="eight slots", lanes=16, fire_share=8, weight_bits=8, line=2, **_PLAIN),
+        CoreConfig(name="two slots", lanes=4, fire_share=2, weight_bits=4, line=16, **_PLAIN),
+    )
+}
+"""Cores whose lanes share the fire stage."""
+
 
 @dataclass
 class Case:
@@ -46,9 +57,12 @@ class Run:
 def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
     """A layer of kind ``conv``, ``direct``, ``ranked``, ``hidden`` (two window rows) or ``vector`` (one position)."""
     rng = random.Random(f"{config.name} {seed}")
+    shared = config.fire_share > 1
     kind = kind or rng.choice(["conv", "conv", "direct", "ranked", "hidden", "vector"])
+    if shared:
+        kind = rng.choice(["conv", "vector"])
     grid = kind in ("conv", "direct")
-    steps = 8 if kind == "hidden" else rng.randint(1, min(9, 3 * config.steps))
+    steps = 8 if kind == "hidden" else rng.randint(1, 9 if shared else min(9, 3 * config.steps))
     channels = rng.randint(1, 9 if grid else 40 if kind == "vector" else 20)
     tiles, height, width, kernel, stride, pad = rng.randint(1, 3), 1, 1, 1, 1, 0
     topk = rng.randint(1, config.max_topk)
@@ -60,11 +74,13 @@ def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
         (height + 2 * pad - kernel) // stride + 1,
         (width + 2 * pad - kernel) // stride + 1,
     )
-    integer = kind != "conv" and (kind != "vector" or rng.random() < 0.8)
+    integer = not shared and kind != "conv" and (kind != "vector" or rng.random() < 0.8)
+    slots = rng.randint(1, config.fire_share) if shared else 1
+    width_of_tile = slots * config.fire_lanes
     destination = Destination.SPIKES
     if integer and kind != "direct":
         destination = rng.choice(
-            [d for d in Destination if d not in (Destination.SPIKES, Destination.TOKENS)]
+            [d for d in Destination if d not in (Destination.SPIKES, Destination.TOKENS, Destination.COUNTS)]
         )
     if kind == "hidden":
         destination = Destination.TOKENS
@@ -98,12 +114,13 @@ def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
         "x_step": stride * pitch,
         "y_step": stride,
         "x_start": pad * pitch,
+        "slots": slots,
         "tiles": tiles,
-        "out_pitch": tiles * config.lanes,
-        "outputs": tiles * config.lanes,
+        "out_pitch": tiles * width_of_tile,
+        "outputs": tiles * width_of_tile,
         "weight_base": rng.randint(0, 30),
-        "weight_pitch": 6 + rows * run + rng.randint(0, 3),
-        "feedback_gain": rng.choice([0, 1, 255]),
+        "weight_pitch": config.header_rows + rows * run + rng.randint(0, 3),
+        "feedback_gain": rng.choice([0, 1, 255]) if config.attention else 0,
         "feedback_limit": rng.choice([0, 20, 4095]),
         "v_reset": 0 if rng.random() < 0.5 else rng.randint(-300, 300),
     }
@@ -121,23 +138,25 @@ def _memories(rng: random.Random, config: CoreConfig, fields: Fields, topk: int)
             for s in range(min(config.steps, fields["steps"] - line % fields["groups"] * config.steps)):
                 bits |= (rng.random() < density) << place * config.steps + s
         spikes[fields["in_base"] + line] = bits
-    weights = [rng.getrandbits(8 * config.lanes) for _ in range(config.weight_rows)]
+    weights = [rng.getrandbits(config.weight_bits * config.lanes) for _ in range(config.weight_rows)]
     for tile in range(fields["tiles"]):
         first = fields["weight_base"] + tile * fields["weight_pitch"]
-        weights[first : first + 6] = _header(rng, config)
+        weights[first : first + config.header_rows] = _header(rng, config)
     state = rng.choice([0, 300, -300, 1 << 14, -(1 << 14), (1 << 25) - 1, -(1 << 25)])
     return Memories(spikes, weights, topk, state)
 
 
 def _header(rng: random.Random, config: CoreConfig) -> list[int]:
     """Header rows of one tile: mostly small biases and thresholds, so that spikes depend on the input."""
-    rows = [0] * 6
+    rows, bits, each = [0] * config.header_rows, config.weight_bits, config.fire_lanes
     for lane in range(config.lanes):
         bias = rng.randint(-300, 300) if rng.random() < 0.8 else rng.randint(-(1 << 23), (1 << 23) - 1)
         threshold = rng.randint(1, 200) if rng.random() < 0.8 else rng.randint(1, (1 << 15) - 1)
         parameters = (bias & 0xFFFFFF) | threshold << 24 | rng.randint(1, 255) << 40
-        for n in range(6):
-            rows[n] |= (parameters >> 8 * n & 255) << 8 * lane
+        for n in range(48 // bits):
+            piece = lane // each * len(rows) + n
+            row, place = divmod(piece, config.fire_share)
+            rows[row] |= (parameters >> bits * n & (1 << bits) - 1) << bits * (place * each + lane % each)
     return rows
 
 
@@ -190,8 +209,9 @@ class Bench:
 
     async def _layer(self, ctx, rng: random.Random, stall: float) -> Run:
         dut, run = self.dut, Run()
+        scalars = ("line", "segment", "position", "tile", "slot", "first_tile", "first_group", "last_group")
         outputs = [
-            (dut.o_spikes, ("line", "segment", "position", "tile", "first_tile", "last_group"), "words"),
+            (dut.o_spikes, scalars, "words"),
             (dut.o_values, ("position", "tile"), "values"),
         ]
         ctx.set(dut.start, 1)

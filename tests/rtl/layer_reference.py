@@ -1,6 +1,6 @@
 """What a LAYER descriptor means on raw memories, in plain Python: the reference of the neuron array."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sparta_hw.config import CoreConfig
@@ -83,6 +83,16 @@ def integer(fields: Fields, sums: list[int], bias: int) -> int:
     return total if fields["destination"] == Destination.LOGITS else _clip(total, 8)
 
 
+def parameters(config: CoreConfig, weight: Callable[[int, int], int], lane: int) -> int:
+    """Bias, threshold and K of a lane, 48 bits, out of its tile's header rows."""
+    slot, place = divmod(lane, config.fire_lanes)
+    bits, share, found = config.weight_bits, config.fire_share, 0
+    for n in range(48 // bits):
+        row, part = divmod(slot * config.header_rows + n, share)
+        found |= weight(row, part * config.fire_lanes + place) << bits * n
+    return found
+
+
 def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[list[dict], int]:
     """Result items in the hardware's order, and the active entries."""
     items, entries = [], 0
@@ -93,7 +103,7 @@ def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[l
         base = fields["weight_base"] + tile * fields["weight_pitch"]
 
         def weight(row: int, lane: int, base: int = base) -> int:
-            return memories.weights[base + row] >> 8 * lane & 255
+            return memories.weights[base + row] >> config.weight_bits * lane & (1 << config.weight_bits) - 1
 
         for position in range(positions):
             rows = [(word(config, fields, memories, e), row) for e, row in window(fields, position)]
@@ -104,33 +114,44 @@ def run_layer(config: CoreConfig, fields: Fields, memories: Memories) -> tuple[l
             results = []
             for lane in range(config.lanes):
                 sums = [
-                    sum(_signed(weight(6 + row, lane), 8) for w, row in rows if w >> t & 1)
+                    sum(
+                        _signed(weight(config.header_rows + row, lane), config.weight_bits)
+                        for w, row in rows
+                        if w >> t & 1
+                    )
                     for t in range(fields["steps"])
                 ]
-                header = [weight(n, lane) for n in range(6)]
-                bias = _signed(header[0] | header[1] << 8 | header[2] << 16, 24)
+                header = parameters(config, weight, lane)
+                bias = _signed(header, 24)
                 if values:
                     value = integer(fields, sums, bias)
                     results.append(int(f"{value & 255:08b}"[::-1], 2) if tokens else value)
                 else:
-                    theta = threshold(fields, _signed(header[3] | header[4] << 8, 16), memories.state)
+                    theta = threshold(fields, _signed(header >> 24, 16), memories.state)
                     if fields["direct"]:
                         sums = [recombined(fields, sums)] * fields["out_steps"]
-                    results.append(hilif(fields, sums, bias, theta, header[5]))
+                    results.append(hilif(fields, sums, bias, theta, header >> 40 & 255))
             if values and not tokens:
                 items.append({"position": position, "tile": tile, "values": results})
                 continue
-            first = position * fields["out_pitch"] + tile * config.lanes
+            each = config.fire_lanes
             for g in range(fields["out_groups"]):
-                items.append(
-                    {
-                        "line": fields["out_base"] + first // config.line * fields["out_groups"] + g,
-                        "segment": first // config.lanes % config.segments,
-                        "position": position,
-                        "tile": tile,
-                        "first_tile": int(tile == 0),
-                        "last_group": int(g == fields["out_groups"] - 1),
-                        "words": [w >> g * config.steps & mask for w in results],
-                    }
-                )
+                for slot in range(fields["slots"]):
+                    first = position * fields["out_pitch"] + (tile * fields["slots"] + slot) * each
+                    items.append(
+                        {
+                            "line": fields["out_base"] + first // config.line * fields["out_groups"] + g,
+                            "segment": first // each % config.segments,
+                            "position": position,
+                            "tile": tile,
+                            "slot": slot,
+                            "first_tile": int(tile == 0),
+                            "first_group": int(g == 0),
+                            "last_group": int(g == fields["out_groups"] - 1),
+                            "words": [
+                                w >> g * config.steps & mask
+                                for w in results[slot * each : slot * each + each]
+                            ],
+                        }
+                    )
     return items, entries

@@ -8,7 +8,7 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op, decode, encode
 from sparta_sim.cycles.array import layer_cycles
 from tests.rtl import layer_reference
-from tests.rtl.layer_bench import CONFIGS, Bench, Case, random_case
+from tests.rtl.layer_bench import CONFIGS, SHARED, Bench, Case, random_case
 from tests.rtl.layer_reference import Memories, run_layer, word
 
 
@@ -36,6 +36,32 @@ def test_hardware_agrees_with_reference_and_cycle_model(name: str) -> None:
 @pytest.mark.parametrize(("name", "stall"), [("one step", 0.3), ("long line", 0.6), ("square", 0.9)])
 def test_results_do_not_depend_on_stalls(name: str, stall: float) -> None:
     check(CONFIGS[name], [random_case(CONFIGS[name], seed) for seed in range(6)], stall)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_lanes_that_share_the_fire_stage(name: str) -> None:
+    cases = [random_case(SHARED[name], seed) for seed in range(8)]
+    assert len({case.fields["slots"] for case in cases}) > 1
+    check(SHARED[name], cases, 0.0)
+
+
+def test_another_slot_is_noticed() -> None:
+    """The same weights, but the slots' headers change places."""
+    config = SHARED["four slots"]
+    cases = [random_case(config, seed) for seed in range(4)]
+    others = copy.deepcopy(cases)
+    for case in others:
+        first = case.fields["weight_base"]
+        rows = case.memories.weights[first : first + config.header_rows]
+        case.memories.weights[first : first + config.header_rows] = rows[2:] + rows[:2]
+    runs = Bench(config).run([*cases, *others])
+    assert [run.items for run in runs[:4]] != [run.items for run in runs[4:]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHARED)
+def test_many_layers_that_share_the_fire_stage(name: str) -> None:
+    check(SHARED[name], [random_case(SHARED[name], seed) for seed in range(100, 160)], 0.0)
 
 
 @pytest.mark.slow
@@ -84,6 +110,7 @@ def test_reference_is_a_convolution() -> None:
             y_step=1,
             x_start=channels,
             tiles=1,
+            slots=1,
             out_pitch=4,
             weight_pitch=len(rows),
         )

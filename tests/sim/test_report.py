@@ -136,6 +136,7 @@ def test_the_fit_tells_when_there_is_no_square_law() -> None:
 def test_a_synthesis_of_another_core_is_told() -> None:
     cosim = {
         "core_key": "fedcba9876543210",
+        "network": {"tokens": 64},
         "inferences": 1,
         "elements_compared": 1,
         "mismatches": 0,

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparta_hw.ir import Graph, Kind, Operation
+from sparta_hw.config import CoreConfig
+from sparta_hw.ir import Graph, Kind, Operation, SpikeCount, SpikingConv, Value
+from sparta_hw.numerics import FixedPoint
 from tests.sparta_hw.graph_builder import GraphBuilder, Parts
 
-__all__ = ["random_graph", "random_input", "with_operation"]
+__all__ = ["plain_graph", "random_graph", "random_input", "with_operation"]
 
 _STEM_CHANNELS = ((3, 5, 8, 12), (5, 8, 11, 16))
 
@@ -40,6 +42,48 @@ def random_graph(seed: int, **force: Any) -> Graph:
     flags = [field.name for field in fields(Parts) if field.type is bool]
     drawn |= {name: bool(rng.integers(2)) for name in flags}
     return GraphBuilder(rng, Parts(**(drawn | force)), f"random{seed}").build()
+
+
+def plain_graph(
+    seed: int,
+    layers: tuple[tuple[int, int, int, int], ...],
+    image: tuple[int, int, int],
+    steps: int,
+    bits: int = 8,
+) -> Graph:
+    """A chain of spiking layers (channels, kernel, stride, pad) of ``image``, whose last spikes are counted."""
+    rng, bit = np.random.default_rng(seed), FixedPoint(1, 0, signed=False)
+    value = source = Value("spikes", (steps, *image), bit, Kind.SPIKES)
+    operations: list[Operation] = []
+    largest = (1 << bits - 1) - 1
+    for n, (outputs, kernel, stride, pad) in enumerate(layers):
+        channels, *sides = value.shape[1:]
+        grid = tuple((side + 2 * pad - kernel) // stride + 1 for side in sides)
+        weight = np.rint(rng.normal(largest / 8, largest / 3, (outputs, channels, kernel, kernel)))
+        weight = weight.clip(-largest - 1, largest).astype(np.int64)
+        soft = bool(rng.integers(2))
+        usual = np.abs(weight).sum(axis=(1, 2, 3)) * 0.3
+        operations.append(
+            SpikingConv(
+                node=f"stem.{n}.conv",
+                output=Value(f"stem.{n}", (steps, outputs, *grid), bit, Kind.SPIKES),
+                input=value,
+                weight=weight,
+                bias=rng.integers(-largest, largest + 1, outputs),
+                shift=int(rng.integers(0, 3)),
+                stride=stride,
+                pad=pad,
+                leak=rng.integers(60, 256, outputs),
+                threshold=np.maximum(usual * rng.uniform(0.02, 0.3, outputs), 1).astype(np.int64),
+                soft_reset=soft,
+                v_reset=0 if soft else int(rng.integers(-20, 9)),
+                membrane=FixedPoint(CoreConfig.membrane_bits, 8),
+            )
+        )
+        value = operations[-1].output
+    logits = Value("logits", value.shape[1:2], FixedPoint(32, 0))
+    operations.append(SpikeCount(node="counts", output=logits, input=value))
+    return Graph(name=f"plain{seed}", input=source, operations=tuple(operations), default_k=0)
 
 
 def random_input(graph: Graph, seed: int, n: int) -> NDArray[np.uint8]:

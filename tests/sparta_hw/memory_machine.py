@@ -36,9 +36,10 @@ class Machine:
 
     def __init__(self, program: Program) -> None:
         self.program, self.config = program, program.config
-        self.weights = signed(program.weights, 8)
+        self.weights = program.weights.astype(np.int64)
         bits = [[row >> 16 * n & 0x7FF for n in range(8)] for row in program.score_rows()]
-        self.tables = signed(np.array(bits), 11).reshape(len(program.score_tables), -1, 4, 2)
+        self.tables = signed(np.array(bits), 11).reshape(-1, 4, 2)
+        self.tables = self.tables.reshape(max(len(program.score_tables), 1), -1, 4, 2)
         factors = np.array(program.factor_rows())
         self.timing, self.sharpness = factors[:128] & 0xFF, factors[:128] >> 8 & 0xFF
         self.k_table = factors >> 16
@@ -125,16 +126,18 @@ class Machine:
 
     def layer(self, d: dict) -> None:
         results = []
+        header, width = self.config.header_rows, self.config.weight_bits
+        used = d["slots"] * self.config.fire_lanes
         blocks = self.weights[d["weight_base"] :][: d["tiles"] * d["weight_pitch"]]
-        tiles = blocks.reshape(d["tiles"], d["weight_pitch"], -1).transpose(1, 0, 2)
-        rows = tiles.reshape(d["weight_pitch"], -1)
-        byte = rows[:6] & 0xFF
-        bias = signed(byte[0] + (byte[1] << 8) + (byte[2] << 16), 24)
-        theta, leak = byte[3] + (byte[4] << 8), byte[5]
+        tiles = blocks.reshape(d["tiles"], d["weight_pitch"], -1)
+        numbers = np.stack([self._parameters(tile[:header]) for tile in tiles])[:, :used].reshape(-1)
+        bias, theta, leak = signed(numbers & (1 << 24) - 1, 24), numbers >> 24 & 0xFFFF, numbers >> 40
+        weights = signed(tiles[:, header:, :used], width).transpose(1, 0, 2)
+        weights = weights.reshape(len(weights), -1)
         for position in range(self.k if d["ranked"] else d["out_height"] * d["out_width"]):
             seen = np.array(list(self._windows(d, position)), int).reshape(-1, 2)
             words = self._words(d["in_base"], seen[:, 0], d["groups"])[:, : d["steps"]]
-            acc = words.T @ rows[6 + seen[:, 1]]
+            acc = words.T @ weights[seen[:, 1]]
             assert np.abs(acc).max() < 1 << self.config.acc_bits - 1
             if d["integer"]:
                 acc = (_plane_weights(d["steps"], d["signed"]) @ acc)[None]
@@ -143,9 +146,15 @@ class Machine:
             results.append(self._result(d, x, theta, leak))
         self._store(d, results)
 
+    def _parameters(self, header: np.ndarray) -> np.ndarray:
+        """48 bits of each lane: a header row has parts of one lane of the fire stage after the other."""
+        share, width = self.config.fire_share, self.config.weight_bits
+        parts = header.reshape(share, len(header), -1)
+        return (parts << width * np.arange(len(header))[:, None]).sum(axis=1).reshape(-1)
+
     def _result(self, d: dict, x: np.ndarray, theta: np.ndarray, leak: np.ndarray) -> np.ndarray:
         """Spikes (lanes, T) or numbers (lanes,)."""
-        if d["destination"] == Destination.SPIKES:
+        if d["destination"] in (Destination.SPIKES, Destination.COUNTS):
             drive = np.clip(x >> d["shift"], -(1 << 15), (1 << 15) - 1)
             drive = np.repeat(drive, d["out_steps"], axis=0) if d["direct"] else drive
             assert len(drive) == d["out_steps"]
@@ -165,10 +174,10 @@ class Machine:
 
     def _store(self, d: dict, results: list[np.ndarray]) -> None:
         values = np.stack(results)
-        assert values.shape[1] == d["out_pitch"] == d["tiles"] * self.config.lanes
+        assert values.shape[1] == d["out_pitch"] == d["tiles"] * d["slots"] * self.config.fire_lanes
         assert not values[:, d["outputs"] :].any(), "a lane without an output is not silent"
         match d["destination"]:
-            case Destination.SPIKES:
+            case Destination.SPIKES | Destination.COUNTS:
                 entries = np.arange(values.shape[0] * values.shape[1])
                 self._write(d["out_base"], entries, d["out_groups"], values.reshape(len(entries), -1))
             case Destination.TOKENS:
@@ -178,6 +187,9 @@ class Machine:
                 self.by_memory[Memory.RESULTS] = values[0]
             case _:
                 self.rows[d["destination"]] = values.reshape(-1, self.config.lanes)
+        if d["destination"] == Destination.COUNTS:
+            assert len(values) == 1
+            self.by_memory[Memory.RESULTS] = values[0].sum(axis=1)
         if d["cues"]:
             for position, words in enumerate(values[:, : d["outputs"]]):
                 self.cues[d["cue_base"] + position] = _sums(words)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Dataset", "Split", "pack_frames"]
+__all__ = ["Dataset", "Split", "pack_frames", "rate_coded"]
 
 Split = Literal["train", "test"]
 
@@ -73,6 +73,11 @@ class Dataset:
         count = min(count, len(self))
         return self.subset(np.arange(count) * len(self) // max(count, 1))
 
+    def rate_coded(self, steps: int, seed: int = 0) -> "Dataset":
+        """These pixels as spikes of :func:`rate_coded`."""
+        words = pack_frames(rate_coded(self.inputs, steps, seed))
+        return replace(self, inputs=words, steps=steps)
+
     def tensor(self, indices: Tensor) -> Tensor:
         """The chosen samples as stored: int32 words or uint8 pixels (batch, C, H, W)."""
         chosen = self.inputs[indices.numpy()]
@@ -84,6 +89,18 @@ class Dataset:
             return inputs.float()
         bits = torch.arange(self.steps, dtype=torch.int32, device=inputs.device).view(-1, 1, 1, 1, 1)
         return (inputs >> bits & 1).float()
+
+
+def rate_coded(
+    pixels: NDArray[np.uint8] | NDArray[np.uint32], steps: int, seed: int = 0
+) -> NDArray[np.uint8]:
+    """Spikes (n, T, C, H, W) of pixels (n, C, H, W): in each step a pixel p spikes with probability p / 255.
+
+    A seed always draws the same ones.
+    """
+    rng = np.random.default_rng(seed)
+    frames = [rng.integers(0, 255, pixels.shape, np.uint8) < pixels for _ in range(steps)]
+    return np.stack(frames, axis=1).astype(np.uint8)
 
 
 def pack_frames(frames: NDArray[np.integer]) -> NDArray[np.uint32]:

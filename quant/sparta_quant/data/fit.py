@@ -5,7 +5,7 @@ from sparta_quant.config import SpartaConfig
 from sparta_quant.data.dataset import Dataset, Split
 from sparta_quant.data.registry import open_dataset
 
-__all__ = ["check_fit", "open_fitting"]
+__all__ = ["check_fit", "open_coded", "open_fitting"]
 
 
 def check_fit(config: SpartaConfig, dataset: Dataset) -> None:
@@ -19,10 +19,11 @@ def check_fit(config: SpartaConfig, dataset: Dataset) -> None:
     shape, wanted = "x".join(map(str, dataset.shape)), "x".join(map(str, config.input))
     problems = {
         f"its samples are {shape}, the network takes {wanted}": dataset.shape != config.input,
-        f"it is for coding {dataset.coding!r}, the network has {config.coding!r}": dataset.coding
-        != config.coding,
+        f"it is for coding {dataset.coding!r}, the network has {config.coding!r}": (
+            (dataset.coding == "direct") != (config.coding == "direct")
+        ),
         f"its samples have {dataset.steps} steps, the network has {config.timesteps}": (
-            config.coding == "spikes" and dataset.steps != config.timesteps
+            config.coding != "direct" and dataset.steps != config.timesteps
         ),
         f"it has {len(dataset.classes)} classes, the network has {config.classes} logits": (
             len(dataset.classes) > config.classes
@@ -33,8 +34,22 @@ def check_fit(config: SpartaConfig, dataset: Dataset) -> None:
             raise ConfigError(f"data set {dataset.name!r} does not fit network {config.name!r}: {problem}")
 
 
+def open_coded(source: str, split: Split, config: SpartaConfig) -> Dataset:
+    """A data set at the steps, the size and the coding of a network; pixels become spikes with ``coding="rate"``.
+
+    Raises
+    ------
+    InputFileError
+        It cannot be read.
+    """
+    dataset = open_dataset(source, split, steps=config.timesteps, size=config.input[1:])
+    if config.coding == "rate" and dataset.coding == "direct":
+        return dataset.rate_coded(config.timesteps)
+    return dataset
+
+
 def open_fitting(source: str, split: Split, config: SpartaConfig) -> Dataset:
-    """A data set at the steps and the size of a network, checked to fit it.
+    """:func:`open_coded`, checked to fit the network.
 
     Parameters
     ----------
@@ -52,6 +67,6 @@ def open_fitting(source: str, split: Split, config: SpartaConfig) -> Dataset:
     ConfigError
         It does not fit, as :func:`check_fit` says.
     """
-    dataset = open_dataset(source, split, steps=config.timesteps, size=config.input[1:])
+    dataset = open_coded(source, split, config)
     check_fit(config, dataset)
     return dataset

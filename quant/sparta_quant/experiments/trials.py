@@ -14,6 +14,7 @@ from sparta_quant.config import SpartaConfig
 from sparta_quant.data import Dataset, open_dataset
 from sparta_quant.evaluate import evaluate
 from sparta_quant.experiments.variance import token_variance
+from sparta_quant.networks import with_tokens
 from sparta_quant.training import NETWORK_FILE, TrainSettings, train
 
 __all__ = ["Outcome", "Trials"]
@@ -103,7 +104,7 @@ class Trials:
             train(config, folder, train_set, test_set, self.settings, every_k=False)
         network, measured = load_checkpoint(folder / NETWORK_FILE)
         evaluation = evaluate(network, test_set)
-        timing, interval = token_variance(network, test_set)
+        timing, interval = token_variance(with_tokens(network), test_set)
         outcome = Outcome(
             accuracy=evaluation.accuracy,
             float_accuracy=measured.float_accuracy,

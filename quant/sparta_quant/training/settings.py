@@ -27,6 +27,8 @@ class TrainSettings:
         AdamW.
     label_smoothing : float
         Of the cross-entropy.
+    logit_scale : float
+        Factor on the logits in the cross-entropy.
     sparsity_weight : float
         Of :meth:`~sparta_quant.network.SpartaNetwork.sparsity_loss`, with dynamic K.
     own_k : float
@@ -52,6 +54,7 @@ class TrainSettings:
     finetune_rate: float = 4e-3
     weight_decay: float = 1e-2
     label_smoothing: float = 0.1
+    logit_scale: float = 1.0
     sparsity_weight: float = 10.0
     own_k: float = 0.5
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -72,6 +75,15 @@ class TrainSettings:
 
 _SETTINGS = {
     "digits": TrainSettings(),
+    "mlp": TrainSettings(
+        epochs=10,
+        finetune_epochs=4,
+        batch=128,
+        learning_rate=4e-3,
+        finetune_rate=1e-3,
+        logit_scale=0.5,
+        augmentation=Augmentation(shift=1),
+    ),
     "nmnist": TrainSettings(
         epochs=30,
         finetune_epochs=4,

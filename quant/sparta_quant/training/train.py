@@ -13,7 +13,7 @@ from sparta_quant.config import SpartaConfig
 from sparta_quant.data import Dataset
 from sparta_quant.data.fit import check_fit
 from sparta_quant.evaluate import evaluate
-from sparta_quant.network import SpartaNetwork
+from sparta_quant.spiking_network import SpikingNetwork
 from sparta_quant.training.settings import TrainSettings
 from sparta_quant.training.trainer import Trainer
 
@@ -34,7 +34,7 @@ def train(
     fabric: Fabric | None = None,
     every_k: bool = True,
     progress: bool = True,
-) -> tuple[SpartaNetwork, Measured]:
+) -> tuple[SpikingNetwork, Measured]:
     """Train a network and write it to ``out_dir / NETWORK_FILE``.
 
     The state after each epoch is kept in ``out_dir / STATE_FILE``: an interrupted training continues from there, with
@@ -60,7 +60,7 @@ def train(
 
     Returns
     -------
-    SpartaNetwork, Measured
+    SpikingNetwork, Measured
         The deployed network, and its measurements on the test set.
 
     Raises
@@ -102,7 +102,7 @@ def train(
 
 
 def _measure(
-    network: SpartaNetwork, test_set: Dataset, float_accuracy: float, levels: tuple[int, ...]
+    network: SpikingNetwork, test_set: Dataset, float_accuracy: float, levels: tuple[int, ...]
 ) -> Measured:
     config = network.config
     default = evaluate(network, test_set)

@@ -8,13 +8,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparta_hw.errors import ConfigError
 from sparta_quant.checkpoint import read_tensors, write_tensors
 from sparta_quant.config import SpartaConfig
 from sparta_quant.data import Dataset
 from sparta_quant.network import SpartaNetwork
+from sparta_quant.networks import build_network
+from sparta_quant.spiking_network import SpikingNetwork
 from sparta_quant.training.settings import TrainSettings
 
 __all__ = ["Trainer"]
@@ -60,10 +62,10 @@ class Trainer:
         self._labels = torch.from_numpy(train_set.labels)
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            self.network = SpartaNetwork(config)
+            self.network = build_network(config)
         self._generator = torch.Generator().manual_seed(settings.seed)
         own = round(len(config.k_levels) * settings.own_k / (1 - settings.own_k)) if config.dynamic_k else 0
-        self._k_choices = (*config.k_levels, *[0] * own)
+        self._k_choices = (*config.k_levels, *[0] * own) or (0,)
         for stage in self.network.spiking:
             stage.low_precision = settings.precision == "bfloat16"
         self._set_up()
@@ -108,7 +110,11 @@ class Trainer:
             self._labels[batch][mine].to(self._fabric.device),
         )
         layers = self._module.layers(self._train_set.unpacked(inputs), k)
-        loss = F.cross_entropy(layers["logits"], labels, label_smoothing=self.settings.label_smoothing)
+        loss = F.cross_entropy(
+            layers["logits"] * self.settings.logit_scale,
+            labels,
+            label_smoothing=self.settings.label_smoothing,
+        )
         loss = loss + self.settings.sparsity_weight * self.network.sparsity_loss(layers)
         self._optimizer.zero_grad()
         self._fabric.backward(loss)
@@ -140,15 +146,14 @@ class Trainer:
             group["lr"] = group["factor"] * rate
         return rate
 
-    def finish(self) -> SpartaNetwork:
+    def finish(self) -> SpikingNetwork:
         """The deployed network, its feedback controller calibrated on the first training samples."""
         if not self.finetuning:
             self.network.quantize()
         self.network.eval()
-        if self.network.feedback is not None:
-            first = self._train_set.head(_CALIBRATION_SAMPLES)
-            inputs = first.tensor(torch.arange(len(first))).to(self._fabric.device)
-            self.network.calibrate_feedback(first.unpacked(inputs))
+        first = self._train_set.head(_CALIBRATION_SAMPLES)
+        inputs = first.tensor(torch.arange(len(first))).to(self._fabric.device)
+        self.network.calibrate_(first.unpacked(inputs))
         return self.network.cpu().deploy()
 
     def save(self, path: Path) -> None:
@@ -199,16 +204,18 @@ def _plain(settings: TrainSettings) -> dict[str, Any]:
     return asdict(settings)
 
 
-def _optimizer(network: SpartaNetwork, settings: TrainSettings) -> torch.optim.AdamW:
+def _optimizer(network: SpikingNetwork, settings: TrainSettings) -> torch.optim.AdamW:
     """AdamW with smaller rates where inputs are large or many, so that one step moves outputs of all layers alike.
 
     Tokens are counts of up to T spikes in D features; pooled features are sums over N of them.
     """
     config = network.config
-    factors = (
-        (network.attention.layers, min(1.0, _PROJECTION_STEP / (config.features * config.timesteps))),
-        (network.classifier, _LOGIT_STEP / (config.tokens * config.features)),
-    )
+    factors: list[tuple[nn.Module, float]] = []
+    if isinstance(network, SpartaNetwork):
+        factors = [
+            (network.attention.layers, min(1.0, _PROJECTION_STEP / (config.features * config.timesteps))),
+            (network.classifier, _LOGIT_STEP / (config.tokens * config.features)),
+        ]
     groups: list[dict[str, Any]] = [
         {"params": list(part.parameters()), "factor": factor} for part, factor in factors
     ]

@@ -69,13 +69,13 @@ def _case(
     source, run = spike_layout(config, inputs, pitch, IN_BASE), kernel_width * pitch
     tiles, rows = -(-len(op.weight) // config.lanes), config.header_rows + kernel_height * run
     tiling = Tiling(
-        in_pitch=pitch, run=run, kernel_height=kernel_height, tiles=tiles, out_pitch=tiles * config.lanes,
+        in_pitch=pitch, run=run, kernel_height=kernel_height, slots=1, tiles=tiles, out_pitch=tiles * config.lanes,
         weight_base=WEIGHT_BASE, weight_pitch=rows,
     )  # fmt: skip
     common = {
         "shift": op.shift, "kernel_height": kernel_height, "steps": source.steps, "groups": source.groups,
         "out_steps": source.steps, "out_groups": source.groups, "in_base": IN_BASE, "out_base": OUT_BASE,
-        "run": run, "tiles": tiles, "out_pitch": tiling.out_pitch, "outputs": len(op.weight),
+        "run": run, "slots": 1, "tiles": tiles, "out_pitch": tiling.out_pitch, "outputs": len(op.weight),
         "weight_base": WEIGHT_BASE, "weight_pitch": rows,
     }  # fmt: skip
     if isinstance(op, SpikingConv):

@@ -11,6 +11,7 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination
 from sparta_rtl.fire import PLANE_LEAD, STEP_CYCLES, STEP_LEAD
 from sparta_rtl.scanner import QUEUE_LINES
+from sparta_rtl.shared_fire import LOOP_CYCLES
 
 __all__ = ["STREAMED_BEGIN", "layer_cycles"]
 
@@ -27,6 +28,9 @@ _SUMS = 5
 """From a group's last entry to its sums: place, weight address, weight RAM, register, accumulator."""
 _SPIKES, _VALUES = 9, 6
 """After the last step's 2 cycles, the last plane's one: rest of the lane's pipeline, queue, acceptance, idle."""
+
+_SHARED = 7
+"""After a step's last cycle where lanes share the fire stage: rest of its pipeline."""
 
 
 class _Row(NamedTuple):
@@ -72,17 +76,21 @@ def layer_cycles(
     counts = [[int(n) for n in group] for group in before]
     last_steps = fields["steps"] - (groups - 1) * steps
 
-    tile = _Tile(config.line, planes=bool(fields["integer"]))
+    shared = config.fire_share > 1
+    tile = _Tile(config.line, planes=shared or bool(fields["integer"]))
     for rows in _positions(fields, topk):
         for group in range(groups):
             for n, row in enumerate(rows):
                 gap = row.gap + (_NEW_POSITION if n == group == 0 else 0)
                 tile.row(gap, row, counts[group], end=n == len(rows) - 1)
-            tile.group(steps if group < groups - 1 else last_steps)
+            if shared:
+                tile.group(max(fields["slots"], LOOP_CYCLES))
+            else:
+                tile.group(steps if group < groups - 1 else last_steps)
         if fields["direct"]:
             tile.replay(fields["out_steps"])
     values = fields["integer"] and not fields["direct"]
-    cycles = tile.fire_end + (_VALUES if values else _SPIKES)
+    cycles = tile.fire_end + (_SHARED if shared else _VALUES if values else _SPIKES)
     if fields["destination"] == Destination.TOKENS:
         cycles += fields["out_groups"] - 1
     begin = STREAMED_BEGIN if config.stream_bits else 0

@@ -109,6 +109,10 @@ def predict(
                 gap = config.lanes + 1 if fields["destination"] == Destination.LOGITS else 0
                 start = sum(cycles) + at * HANDOVER_CYCLES + (at + 1) * FETCH_CYCLES + waits + 1
                 count, stalled = _tiles(config, fields, count, gap, stream, start)
+                if fields["destination"] == Destination.COUNTS:
+                    earlier = (fields["tiles"] - 1) * fields["slots"] * config.fire_lanes
+                    count += earlier
+                    waits += max(fields["outputs"] - earlier - FETCH_CYCLES - 1, 0)
                 if fields["cues"]:
                     waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES - 1, 0)
             case Op.SCORE:

@@ -163,7 +163,7 @@ def _block(fields: Fields) -> Block:
     match fields["op"], fields.get("destination"):
         case Op.LAYER, Destination.SPIKES:
             return Block.STEM
-        case (Op.LAYER, Destination.LOGITS) | (Op.POOL | Op.FEEDBACK | Op.END, _):
+        case (Op.LAYER, Destination.LOGITS | Destination.COUNTS) | (Op.POOL | Op.FEEDBACK | Op.END, _):
             return Block.HEAD
     return Block.ATTENTION
 
@@ -174,7 +174,8 @@ def _line_pj(config: CoreConfig, lanes: int) -> float:
 
 
 def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
-    tiles, lanes, outputs, steps = fields["tiles"], config.lanes, fields["outputs"], fields["out_steps"]
+    tiles, outputs, steps = fields["tiles"], fields["outputs"], fields["out_steps"]
+    lanes = config.lanes
     row_bits = lanes * config.weight_bits
     rows = work.entries + config.header_rows
     yield Part.ARRAY, "accumulations", work.spike_bits * tiles * lanes, adder_pj(config.acc_bits)
@@ -198,9 +199,16 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
         yield Part.FIRE, "bias additions", results * steps, adder_pj(config.sum_bits)
         yield Part.FIRE, "leak multiplications", 2 * results * steps, multiplier_pj(width, config.tau_bits)
         yield Part.FIRE, "membrane additions and comparisons", 3 * results * steps, adder_pj(width)
-    if fields["destination"] in (Destination.SPIKES, Destination.TOKENS):
-        segments = work.positions * tiles * fields["out_groups"]
-        yield Part.MEMORIES, "spike segments written", segments, _line_pj(config, lanes)
+    if fields["destination"] in (Destination.SPIKES, Destination.TOKENS, Destination.COUNTS):
+        segments = work.positions * tiles * fields["slots"] * fields["out_groups"]
+        yield Part.MEMORIES, "spike segments written", segments, _line_pj(config, config.fire_lanes)
+        if fields["destination"] == Destination.COUNTS:
+            yield (
+                Part.FIRE,
+                "spike count additions",
+                results * steps,
+                adder_pj(unsigned_bits(config.max_steps)),
+            )
     elif fields["destination"] != Destination.LOGITS:
         yield Part.MEMORIES, "Q, K, V rows written", work.positions * tiles, _token_row_pj(config)
     if fields["cues"]:

@@ -119,10 +119,11 @@ def legacy_pj(program: Program, tensors: Mapping[str, NDArray], k: int) -> dict[
         fields = decode(word)
         if fields["op"] is Op.ATTEND:
             found[Block.ATTENTION.value] += 2 * k * k * fields["pitch"] * program.config.lanes * mac
-        elif fields["op"] is Op.LAYER and fields["destination"] == Destination.SPIKES:
+        elif fields["op"] is Op.LAYER and fields["destination"] in (Destination.SPIKES, Destination.COUNTS):
             words = layer_words(inputs[at], tensors, program.config)
             work = layer_work(program.config, fields, words, k)
-            found[Block.STEM.value] += work.spike_bits * fields["outputs"] * ac
+            block = Block.STEM if fields["destination"] == Destination.SPIKES else Block.HEAD
+            found[block.value] += work.spike_bits * fields["outputs"] * ac
         elif fields["op"] is Op.LAYER:
             block = Block.HEAD if fields["destination"] == Destination.LOGITS else Block.ATTENTION
             positions = k if fields["ranked"] else 1

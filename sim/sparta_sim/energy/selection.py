@@ -47,7 +47,7 @@ def rank_events(config: CoreConfig, fields: Mapping[str, int], k: int) -> Events
         Part.SELECTION,
         "MLP multiplications",
         products,
-        multiplier_pj(config.score_bits, config.weight_bits),
+        multiplier_pj(config.score_bits, config.mlp_weight_bits),
     )
     yield Part.SELECTION, "MLP additions", products, adder_pj(config.mlp_bias_bits)
     if fields["dynamic"]:

@@ -10,13 +10,37 @@ __all__ = ["render", "summary"]
 
 Section = Mapping[str, Any]
 
+_OF_TOKENS = frozenset(
+    {
+        "K",
+        "sparsity",
+        "token sparsity",
+        "attention block",
+        "legacy: attention block",
+        "selection",
+        "attention",
+    }
+)
+"""Columns that mean nothing for a network without tokens."""
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + " --- |" * len(head)
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]], tokens: bool = True) -> Iterator[str]:
+    kept = [n for n, name in enumerate(head) if tokens or name not in _OF_TOKENS]
+    yield "| " + " | ".join(head[n] for n in kept) + " |"
+    yield "|" + " --- |" * len(kept)
     for row in rows:
-        yield "| " + " | ".join(str(cell) for cell in row) + " |"
+        yield "| " + " | ".join(str(row[n]) for n in kept) + " |"
     yield ""
+
+
+def _has_tokens(report: Section) -> bool:
+    measured = report.get("cosim") or report.get("estimate")
+    return bool(measured is None or measured["network"]["tokens"])
+
+
+def _level(run: Section, tokens: bool) -> str:
+    """How a run is called in a sentence: empty without tokens."""
+    return f" at {run['sparsity_percent']:.1f} % token sparsity (K = {run['k']})" if tokens else ""
 
 
 def _count(value: float) -> str:
@@ -51,12 +75,13 @@ def render(report: Section) -> str:
         else "report"
     )
     lines += [f"# {title}", "", summary(report), ""]
-    writers = {
-        "training": _training, "cosim": _cosim, "estimate": _energy, "synth": _synthesis,
-    }  # fmt: skip
+    tokens = _has_tokens(report)
+    writers = {"training": _training, "cosim": _cosim, "estimate": _energy}
     for name, writer in writers.items():
         if name in report:
-            lines += writer(report[name])
+            lines += writer(report[name], tokens)
+    if "synth" in report:
+        lines += _synthesis(report["synth"])
     lines += _limits(report)
     lines += ["## Made with", "", *(f"    {command}" for command in report["commands"]), ""]
     lines += [", ".join(f"{name} {version}" for name, version in report["versions"].items()), ""]
@@ -65,7 +90,7 @@ def render(report: Section) -> str:
 
 def summary(report: Section) -> str:
     """A few lines for the terminal."""
-    lines = []
+    lines, tokens = [], _has_tokens(report)
     if "training" in report:
         part = report["training"]
         lines.append(
@@ -81,15 +106,15 @@ def summary(report: Section) -> str:
         for run in part["runs"]:
             cycles = run["cycles"]
             lines.append(
-                f"cycles at {run['sparsity_percent']:.1f} % token sparsity (K = {run['k']}):"
+                f"cycles{_level(run, tokens)}:"
                 f" {_count(cycles['measured_mean'])} measured, {_count(cycles['predicted_mean'])} predicted"
             )
     if "estimate" in report:
         for run in report["estimate"]["runs"]:
             energy = run["energy"]
+            block = f", attention block {_nj(energy['attention_block_pj'])} nJ" if tokens else ""
             lines.append(
-                f"energy at {run['sparsity_percent']:.1f} % token sparsity: {_nj(energy['total_pj'])} nJ,"
-                f" attention block {_nj(energy['attention_block_pj'])} nJ (modelled, 45 nm)"
+                f"energy{_level(run, tokens)}: {_nj(energy['total_pj'])} nJ{block} (modelled, 45 nm)"
             )
     if "synth" in report:
         part = report["synth"]
@@ -104,19 +129,20 @@ def summary(report: Section) -> str:
             )
         for run in report["cosim"]["runs"] if "cosim" in report and not stale else ():
             micros = run["cycles"]["measured_mean"] / part["fmax_mhz"]
-            lines.append(f"an inference at that clock: {micros:,.1f} us at K = {run['k']}")
+            lines.append(f"an inference at that clock: {micros:,.1f} us{_level(run, tokens)}")
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _training(part: Section) -> Iterator[str]:
+def _training(part: Section, tokens: bool) -> Iterator[str]:
     yield from ("## Accuracy", "", f"Measured in PyTorch on {part['test_samples']} test samples.", "")
     rows = [("float", "default", _percent(part["float_accuracy"]))]
     rows.append(("quantised, deployed integers", "default", _percent(part["reproduced_accuracy"])))
-    rows += [("quantised", k, _percent(value)) for k, value in part["accuracy_of_k"].items()]
-    yield from _table(("network", "K", "accuracy"), rows)
+    if tokens:
+        rows += [("quantised", k, _percent(value)) for k, value in part["accuracy_of_k"].items()]
+    yield from _table(("network", "K", "accuracy"), rows, tokens)
 
 
-def _cosim(part: Section) -> Iterator[str]:
+def _cosim(part: Section, tokens: bool) -> Iterator[str]:
     yield from ("## Co-simulation", "")
     yield (
         f"Verilator against test vectors and interpreter: {part['inferences']} inferences, every element of"
@@ -137,10 +163,11 @@ def _cosim(part: Section) -> Iterator[str]:
             )
             for run in part["runs"]
         ),
+        tokens,
     )  # fmt: skip
     yield from ("### Cycles by layer", "", "Means over the samples, measured (predicted).", "")
     yield from _table(
-        ("layer", "unit", "active entries", *(f"K = {run['k']}" for run in part["runs"])),
+        ("layer", "unit", "active entries", *(f"K = {run['k']}" if tokens else "cycles" for run in part["runs"])),
         (
             (
                 layers[0]["node"], layers[0]["unit"], _count(layers[0]["entries"]),
@@ -149,9 +176,11 @@ def _cosim(part: Section) -> Iterator[str]:
             for layers in zip(*(run["layers"] for run in part["runs"]), strict=True)
         ),
     )  # fmt: skip
-    yield from ("### Attention over K", "")
     attention = part["attention"]
     points = attention["points"]
+    if not points:
+        return
+    yield from ("### Attention over K", "")
     yield from _table(
         ("K", "cycles measured", "predicted"), ((p["k"], p["measured"], p["predicted"]) for p in points)
     )
@@ -172,7 +201,7 @@ def _limits(report: Section) -> Iterator[str]:
     )
     yield from ("", f"![where the cycles of an inference go]({TIMELINE_FILE})", "")
     yield from _table(
-        ("tokens that attend", "cycles", "limit", "cycles / limit"),
+        ("run", "cycles", "limit", "cycles / limit"),
         (
             (level.label, _count(level.cycles), _count(level.limit), f"{level.cycles / level.limit:.3f}")
             for level in levels
@@ -180,7 +209,7 @@ def _limits(report: Section) -> Iterator[str]:
     )
 
 
-def _energy(part: Section) -> Iterator[str]:
+def _energy(part: Section, tokens: bool) -> Iterator[str]:
     yield from ("## Energy", "")
     yield (
         "Modelled: operations and memory accesses counted from each sample's spikes, times the 45 nm figures"
@@ -202,6 +231,7 @@ def _energy(part: Section) -> Iterator[str]:
             )
             for run in runs
         ),
+        tokens,
     )  # fmt: skip
     yield (
         "The legacy columns are what spiking network papers print: 0.9 pJ a synaptic operation and 4.6 pJ a"
@@ -214,6 +244,7 @@ def _energy(part: Section) -> Iterator[str]:
             (f"{run['sparsity_percent']:.1f} %", *(_nj(run["energy"]["parts_pj"][name]) for name in parts))
             for run in runs
         ),
+        tokens,
     )
     rates = ", ".join(f"{name} {_percent(rate)}" for name, rate in part["spike_rates"].items())
     yield from (f"Spike rates (spikes a neuron and step): {rates}.", "")

@@ -43,8 +43,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class Level:
-    """A request for K (0: each sample's own), its mean, mean cycles of an inference, and the descriptors in order."""
+    """A request for K (0: each sample's own), its mean, mean cycles of an inference, and the descriptors in order.
 
+    ``tokens`` is N; 0 for a network without, whose K means nothing.
+    """
+
+    tokens: int
     k: int
     k_mean: float
     cycles: float
@@ -54,6 +58,8 @@ class Level:
     @property
     def label(self) -> str:
         """K, for a reader."""
+        if not self.tokens:
+            return "all samples"
         return f"K = {self.k}" if self.k else f"each sample's own K, mean {self.k_mean:.1f}"
 
     @property
@@ -65,13 +71,13 @@ class Level:
 def level_layers(report: Mapping[str, Any]) -> tuple[Level, ...]:
     """Levels of section ``cosim``, or of ``estimate`` where nothing was simulated; none without either."""
     if cosim := report.get("cosim"):
-        return tuple(_level(run, run["cycles"]["measured_mean"], "measured") for run in cosim["runs"])
+        return tuple(_level(cosim, run, run["cycles"]["measured_mean"], "measured") for run in cosim["runs"])
     if estimate := report.get("estimate"):
-        return tuple(_level(run, run["cycles_mean"], "predicted") for run in estimate["runs"])
+        return tuple(_level(estimate, run, run["cycles_mean"], "predicted") for run in estimate["runs"])
     return ()
 
 
-def _level(run: Mapping[str, Any], total: float, column: str) -> Level:
+def _level(section: Mapping[str, Any], run: Mapping[str, Any], total: float, column: str) -> Level:
     """Between descriptors the sequencer fetches the next one: the rest of the cycles, in equal parts."""
     layers = run["layers"]
     fetch = (total - sum(layer[column] for layer in layers)) / (len(layers) + 1)
@@ -79,7 +85,8 @@ def _level(run: Mapping[str, Any], total: float, column: str) -> Level:
     for layer in layers:
         bars.append(Bar(layer["node"], layer["unit"], now, layer[column], layer["limit"], layer["resource"]))
         now += layer[column] + fetch
-    return Level(run["k"], run["k_mean"], total, column == "measured", tuple(bars))
+    tokens = section["network"]["tokens"]
+    return Level(tokens, run["k"], run["k_mean"], total, column == "measured", tuple(bars))
 
 
 def timeline(report: Mapping[str, Any]) -> str | None:
