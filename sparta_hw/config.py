@@ -207,11 +207,8 @@ class CoreConfig:
 
     @property
     def digest(self) -> int:
-        """32 bits that tell one configuration from another; programs carry it, cores answer with it.
-
-        What is 0 is not there, and does not count: a core without a new option stays the core that it was.
-        """
-        text = json.dumps({k: v for k, v in asdict(self).items() if k != "name" and v != 0}, sort_keys=True)
+        """32 bits that tell one configuration from another; programs carry it, cores answer with it."""
+        text = json.dumps({k: v for k, v in asdict(self).items() if k != "name"}, sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
     def groups(self, steps: int) -> int:

@@ -143,12 +143,6 @@ FAULTS = (
     ),
     Fault("wrong tie-break: a tie too few", "topk_rows.py", "(ties >= before)", "(ties > before)"),
     Fault(
-        "wrong edge: tokens of the ranking before in the last row",
-        "topk_rows.py",
-        "(~fetched.last | (last_token % LANES >= lane))",
-        "1",
-    ),
-    Fault(
         "off by one: the listing begins a row too early",
         "topk_rows.py",
         "first_row.eq((came - self.count) // LANES)",
