@@ -11,6 +11,7 @@ from sparta_hw.errors import ConfigError
 from sparta_hw.interpreter import run
 from sparta_hw.ir import Graph
 from sparta_hw.passes import compile_model
+from sparta_rtl.host import Register
 from sparta_sim.cosim import ProgramSimulation, run_cosim
 from sparta_sim.cycles.model import predict
 from tests.sim.networks import random_network, random_spikes
@@ -40,6 +41,14 @@ def test_an_inference_after_an_interrupted_one(case, simulation, reset: bool) ->
         )  # fmt: skip
         result.check()
         assert result.cycles[0] == predict(case.program, case.sample(1), k, k).cycles, cycles
+
+
+def test_an_inference_after_the_clock_alone(case, simulation) -> None:
+    k, words = case.program.default_k, case.program.pack_input(case.spikes[0])
+    cycles = int(simulation.infer(case.spikes[:1], record=False).cycles[0])
+    simulation.toggle(words, k=k, cycles=cycles + 8)
+    assert not simulation.read(Register.STATUS) & 1
+    run_cosim(case.program, case.spikes, case.expected(), simulation=simulation).check()
 
 
 def test_two_networks_after_each_other_without_a_new_core(case, simulation) -> None:
