@@ -1,15 +1,18 @@
 """The benchmark that other open spiking cores run: 784-128-10 neurons, 25 steps, over the input's density; exact.
 
-``python -m benchmarks.peers --network network.pt --data MNIST`` does it with a trained network and real digits.
+``python -m benchmarks.peers --data MNIST`` adds real digits to the random input.
 """
 
 import argparse
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.cycles import Workload, untrained_workload, workload_of
+from benchmarks.cycles import Workload, workload_of
+from sparta_quant.checkpoint import MLP_CHECKPOINT, load_checkpoint
+from sparta_quant.untrained import camera_digits
 from sparta_sim.limits import Ratio
 
 __all__ = ["DENSITIES", "GOALS", "PEERS", "mlp_workload", "peer_ratios", "random_input"]
@@ -22,8 +25,13 @@ GOALS = {0.01: 700, 0.1: 3000}
 
 
 def mlp_workload() -> Workload:
-    """The network ``mlp`` with initial weights on its core."""
-    return untrained_workload("mlp", 8)
+    """The committed network on its core; its inputs are embedded digits."""
+    return _workload(MLP_CHECKPOINT)
+
+
+def _workload(checkpoint: str | Path) -> Workload:
+    network, _ = load_checkpoint(checkpoint)
+    return workload_of(network, "mlp", camera_digits(network.config, 8))
 
 
 def random_input(workload: Workload, density: float, samples: int = 8) -> Workload:
@@ -62,19 +70,14 @@ def _report(workload: Workload, what: str) -> None:
 
 def main() -> None:
     """Print a line for each kind of input."""
-    from sparta_quant.checkpoint import load_checkpoint
     from sparta_quant.data.fit import open_fitting
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", help="network.pt of sparta-hw train mlp (default: initial weights)")
+    parser.add_argument("--network", default=MLP_CHECKPOINT, help="network.pt of sparta-hw train mlp")
     parser.add_argument("--data", help="folder with MNIST")
     parser.add_argument("--samples", type=int, default=100, help="of the test set (default: 100)")
     options = parser.parse_args()
-    workload = mlp_workload()
-    if options.network:
-        network, measured = load_checkpoint(options.network)
-        workload = workload_of(network, "mlp", workload.inputs)
-        print(f"test accuracy: float {measured.float_accuracy:.2%}, quantised {measured.accuracy:.2%}")
+    workload = _workload(options.network)
     for density in DENSITIES:
         _report(random_input(workload, density), "random")
     if options.data:

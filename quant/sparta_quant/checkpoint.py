@@ -18,6 +18,7 @@ from sparta_quant.spiking_network import SpikingNetwork
 
 __all__ = [
     "DIGITS_CHECKPOINT",
+    "MLP_CHECKPOINT",
     "Measured",
     "has_float_network",
     "load_checkpoint",
@@ -29,6 +30,9 @@ __all__ = [
 
 DIGITS_CHECKPOINT = Path(__file__).parent / "checkpoints" / "digits.pt"
 """The digits network as :func:`~sparta_quant.train.train` leaves it with its default settings."""
+
+MLP_CHECKPOINT = DIGITS_CHECKPOINT.with_name("mlp.pt")
+"""The plain network 784-128-10, trained on MNIST: what the peers' benchmark needs of MNIST (docs/plain-networks.md)."""
 
 _FORMAT = "sparta network 3"
 
