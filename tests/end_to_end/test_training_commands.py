@@ -77,7 +77,7 @@ def test_evaluate_refuses_data_of_another_shape(trained: Path, capsys: pytest.Ca
 
 def test_unknown_network_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "mnist", "-o", str(tmp_path)]) == 2
-    assert "no network 'mnist': name one of digits, nmnist, gesture" in capsys.readouterr().err
+    assert "no network 'mnist': name one of digits, mlp, nmnist, gesture" in capsys.readouterr().err
     text = tmp_path / "text.json"
     text.write_text('{"name": "mine", "depth": 3}')
     assert main(["train", str(text), "-o", str(tmp_path)]) == 2

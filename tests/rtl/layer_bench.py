@@ -229,5 +229,5 @@ class Bench:
             await ctx.tick()
             ctx.set(dut.start, 0)
             run.cycles += 1
-            if run.cycles > 8_000:
+            if run.cycles > 20_000:
                 raise TimeoutError(f"no done; {len(run.items)} items so far")

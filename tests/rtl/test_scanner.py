@@ -104,15 +104,15 @@ def vector_case(entries: int, spikes: list[int]) -> Case:
 
 
 def test_silent_lines_take_one_cycle_each() -> None:
-    """Row at 6, first read at 7, queued three cycles later: the last of 50 lines is there at 7 + 49 + 3."""
+    """Row at 6, first read at 7, queued four cycles later: the last of 50 lines is there at 7 + 49 + 4."""
     lines, times = ScanBench(CONFIGS["square"], vector_case(200, [0] * 50)).run()
     assert [line["mask"] for line in lines] == [0]
-    assert times == [59]
+    assert times == [60]
 
 
 def test_active_lines_take_one_cycle_each() -> None:
     _, times = ScanBench(CONFIGS["square"], vector_case(200, [1] * 50)).run()
-    assert times == list(range(10, 60))
+    assert times == list(range(11, 61))
 
 
 def test_missing_entry_is_noticed() -> None:

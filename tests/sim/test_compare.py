@@ -55,7 +55,7 @@ def test_a_result_with_a_mismatch_fails_its_check_in_one_line() -> None:
     actual.values[1] = -5
     first = first_mismatch(expected, actual, stepped=False, **NAMES)
     nothing = np.zeros(0, np.int64)
-    result = CosimResult(8, nothing, 10, 2, first, {}, nothing, nothing, nothing, nothing, ())
+    result = CosimResult(8, nothing, 10, 2, first, {}, nothing, nothing, nothing, nothing, nothing, ())
     with pytest.raises(MismatchError) as error:
         result.check()
     assert str(error.value) == (
