@@ -58,6 +58,18 @@ EXPLANATIONS = (
         "line", r".*\.rank\.scorer", "^cond_then: .*11'h7ff",
         "gated rates saturate from 514 on, rates of 8 steps are at most 64 a scale; tests/rtl/test_rank.py saturates",
     ),
+    Explanation(
+        "line", r".*\.array", r"^else: if \(last_tile\)",
+        "a tile waits while counts are sent: this core has no count unit; tests/end_to_end/test_plain_networks.py has",
+    ),
+    Explanation(
+        "line", r".*\.feedback", "^cond_then: .*16'hffff",
+        "activity saturates beyond 65535, sums of so few values do not reach it; tests/rtl/test_feedback.py saturates",
+    ),
+    Explanation(
+        "line", r".*\.gate", "^cond_then: .*2'h2",
+        "spikes of up to 8 steps lie in two lines of this core, as bit planes do; tests/rtl/test_gate.py has more",
+    ),
 )  # fmt: skip
 
 
