@@ -4,14 +4,15 @@ import re
 from pathlib import Path
 
 from amaranth.back import verilog
-from amaranth.hdl import Elaboratable
+from amaranth.hdl import Signal, Value
+from amaranth.lib import wiring
 
 from sparta_hw.config import CoreConfig
 from sparta_rtl.core import Core
 from sparta_rtl.memory import RAM_VERILOG, VerilogTarget
 from sparta_rtl.top import Top
 
-__all__ = ["core_verilog", "top_verilog", "unit_verilog"]
+__all__ = ["core_verilog", "top_verilog", "unit_ports", "unit_verilog"]
 
 
 def core_verilog(config: CoreConfig) -> str:
@@ -37,7 +38,17 @@ def _project_path(file: Path) -> str:
     return file.name
 
 
-def unit_verilog(design: Elaboratable, name: str, *, lines: bool = False) -> str:
+def unit_ports(unit: wiring.Component) -> dict[str, Signal]:
+    """Ports by Verilog name, members joined by ``__``; ``ready`` of a stream that is always ready is none."""
+    members = ((path, Value.cast(value)) for path, _, value in unit.signature.flatten(unit))
+    return {"__".join(map(str, path)): value for path, value in members if isinstance(value, Signal)}
+
+
+def unit_verilog(unit: wiring.Component, name: str, *, lines: bool = False) -> str:
     """Verilog of any part of a core, module ``name``; with ``lines`` of the sources, as Amaranth knows them."""
-    text = verilog.convert(design, name=name, platform=VerilogTarget(), emit_src=lines)
+    signals = unit_ports(unit)
+    # Amaranth takes all members as ports, with their directions, but refuses a constant among them.
+    whole = len(signals) == len(list(unit.signature.flatten(unit)))
+    ports = None if whole else {port: (signal, None) for port, signal in signals.items()}
+    text = verilog.convert(unit, name=name, platform=VerilogTarget(), emit_src=lines, ports=ports)
     return f"{text}\n{RAM_VERILOG.read_text()}"

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from amaranth.back import verilog
-from amaranth.hdl import Signal, Value
 from amaranth.lib import wiring
 
 from sparta_hw.config import CoreConfig
 from sparta_rtl.attention import AttentionUnit
 from sparta_rtl.cues import CueUnit
 from sparta_rtl.gate import GateUnit
+from sparta_rtl.generate import unit_ports
 from sparta_rtl.host import HostPort
 from sparta_rtl.neuron_array import NeuronArray
 from sparta_rtl.pool import PoolUnit
@@ -20,7 +20,7 @@ from sparta_rtl.sequencer import Sequencer
 from sparta_rtl.topk_units import topk_unit
 from sparta_rtl.weight_stream import StreamedWeights
 
-__all__ = ["UNITS", "unit_ports", "unit_verilog"]
+__all__ = ["UNITS", "unit_verilog"]
 
 
 UNITS: Mapping[str, Callable[[CoreConfig], wiring.Component]] = {
@@ -38,12 +38,6 @@ UNITS: Mapping[str, Callable[[CoreConfig], wiring.Component]] = {
     "topk": topk_unit,
 }
 """Unit by name; ``bench_<name>.py`` is its bench."""
-
-
-def unit_ports(unit: wiring.Component) -> dict[str, Signal]:
-    """Ports by Verilog name, members joined by ``__``; ``ready`` of a stream that is always ready is none."""
-    members = ((path, Value.cast(value)) for path, _, value in unit.signature.flatten(unit))
-    return {"__".join(map(str, path)): value for path, value in members if isinstance(value, Signal)}
 
 
 def unit_verilog(name: str, config: CoreConfig) -> tuple[str, list[str]]:
