@@ -25,13 +25,13 @@ class Accumulators(wiring.Component):
     weights : In(lanes * weight_bits)
         The row, one cycle later.
     sums : Out(sums_layout(config))
-        Sums of the last finished group, valid while ``full``.
+        Sums of the last finished group, valid from the cycle after ``full`` rises to that after ``taken``.
     full, final : Out(1), Out(1)
         ``sums`` has not been taken;  it is the last one of the tile.
     taken : In(1)
-        ``sums`` has been read for the last time.
+        ``sums`` will be read for the last time, in the next cycle.
 
-    Latency and throughput: one entry a cycle. ``full`` rises three cycles after the group's last entry came
+    Latency and throughput: one entry a cycle. ``full`` rises two cycles after the group's last entry came
     in, and the next group accumulates meanwhile. The sender of a group's end sees to it that ``full`` is low.
     """
 
@@ -86,8 +86,8 @@ class Accumulators(wiring.Component):
                 with m.Elif(valid):
                     m.d.sync += total.eq(added)
 
-        with m.If(end):
-            m.d.sync += [self.full.eq(1), self.final.eq(entry.final)]
+        with m.If(fetched_valid & fetched.end):
+            m.d.sync += [self.full.eq(1), self.final.eq(fetched.final)]
         with m.Elif(self.taken):
             m.d.sync += self.full.eq(0)
         return m

@@ -13,6 +13,7 @@ from sparta_rtl.heads import walk_heads
 from sparta_rtl.layouts import descriptor_layout, mask_layout
 from sparta_rtl.memory import BlockRam, ReadPort, WritePort
 from sparta_rtl.normalise import Normaliser
+from sparta_rtl.pipeline import delay, last_of
 from sparta_rtl.similarity import SimilarityPass
 from sparta_rtl.softmax import MixPass
 
@@ -22,7 +23,7 @@ IntArray = NDArray[np.int64]
 
 _COMPARE_LATENCY = 14
 """Cycles, at most, from a freed slot to the next row's maximum, besides K * chunks."""
-_CHUNK_LATENCY = 22
+_CHUNK_LATENCY = 24
 """Cycles, at most, from a chunk's begin to the one in which another may take its room, besides K and P."""
 
 
@@ -74,7 +75,7 @@ class AttentionUnit(wiring.Component):
     a finished chunk of P sums is divided lane by lane while the next one is mixed. The results wait in a queue;
     a chunk is begun when it has room for all of them, so that nothing else ever waits::
 
-        cycles = K * chunks + K * pitch * max(K, P) + min(K, P) + ceil(log4 P) + 25
+        cycles = K * chunks + K * pitch * max(K, P) + min(K, P) + ceil(log4 P) + 26
 
     when ``o`` never stalls (``sparta_sim/cycles/attention.py``): the first row's similarities, then the chunks of
     all heads' K rows, that take K cycles each, or P where division is slower, and the pipeline.
@@ -147,7 +148,8 @@ class AttentionUnit(wiring.Component):
         m.submodules.results = results = fifo.SyncFIFOBuffered(
             width=config.weight_bits, depth=chunks * config.lanes
         )
-        room = Signal(range(chunks + 1), init=chunks)
+        room, has_room = Signal(range(chunks + 1), init=chunks), Signal(init=1)
+        room_next = Signal.like(room)
         m.d.comb += [
             compare.start.eq(self.start),
             Value.cast(compare.layer).eq(Value.cast(self.layer)),
@@ -156,13 +158,14 @@ class AttentionUnit(wiring.Component):
             mix.start.eq(self.start),
             Value.cast(mix.layer).eq(Value.cast(self.layer)),
             mix.topk.eq(self.topk),
-            mix.room.eq(room != 0),
+            mix.room.eq(has_room),
             results.w_en.eq(normalise.o.valid),
             results.w_data.eq(normalise.o.payload),
         ]
         self._queue(m, compare.rows, mix.rows)
         left = self._number(m, results.r_stream)
-        m.d.sync += room.eq(room + left - mix.begins)
+        m.d.comb += room_next.eq(room + delay(m, left, 1) - mix.begins)
+        m.d.sync += [room.eq(room_next), has_room.eq(room_next != 0)]
         return m
 
     def _queue(self, m: Module, i: stream.Interface, o: stream.Interface) -> None:
@@ -173,12 +176,17 @@ class AttentionUnit(wiring.Component):
             Signal(range(self.slots)),
             Signal(range(self.slots + 1)),
         )
-        taken = Signal()
-        m.d.comb += [o.valid.eq(level != 0), o.payload.eq(maxima[oldest]), taken.eq(o.valid & o.ready)]
+        taken, level_next = Signal(), Signal.like(level)
+        m.d.comb += [
+            o.payload.eq(maxima[oldest]),
+            taken.eq(o.valid & o.ready),
+            level_next.eq(level + i.valid - taken),
+        ]
         m.d.sync += [
             newest.eq(newest + i.valid),
             oldest.eq(oldest + taken),
-            level.eq(level + i.valid - taken),
+            level.eq(level_next),
+            o.valid.eq(level_next != 0),
         ]
         with m.If(i.valid):
             m.d.sync += maxima[newest].eq(i.payload)
@@ -193,8 +201,11 @@ class AttentionUnit(wiring.Component):
         config, item = self._config, self.o.payload
         rank, last_rank = Signal.like(item.rank), Signal.like(item.rank)
         lane, chunk = Signal(range(config.lanes)), Signal.like(self.layer.chunks)
-        accepted, chunk_ends, head_ends = Signal(), Signal(), Signal()
+        accepted, chunk_ends, rank_step, head_ends = Signal(), Signal(), Signal(), Signal()
         head = walk_heads(m, self.layer, self.start, head_ends)
+        last_of_heads = last_of(m, rank, last_rank, rank_step, last_rank == 0)
+        single = Mux(last_of_heads, head.next_single, head.last_chunk == 0)
+        last_chunk = last_of(m, chunk, head.last_chunk, chunk_ends, single)
         m.d.comb += [
             self.o.valid.eq(values.valid),
             item.rank.eq(rank),
@@ -203,15 +214,20 @@ class AttentionUnit(wiring.Component):
             values.ready.eq(self.o.ready),
             accepted.eq(self.o.valid & self.o.ready),
             chunk_ends.eq(accepted & (lane == config.lanes - 1)),
-            head_ends.eq(chunk_ends & (chunk == head.last_chunk) & (rank == last_rank)),
+            rank_step.eq(chunk_ends & last_chunk),
+            head_ends.eq(chunk_ends & last_chunk & last_of_heads),
         ]
         m.d.sync += [
             lane.eq(lane + accepted),
             chunk.eq(chunk + chunk_ends),
             self.done.eq(head_ends & head.last),
         ]
-        with m.If(chunk_ends & (chunk == head.last_chunk)):
-            m.d.sync += [chunk.eq(0), rank.eq(Mux(rank == last_rank, 0, rank + 1))]
+        with m.If(rank_step):
+            m.d.sync += [chunk.eq(0), rank.eq(Mux(last_of_heads, 0, rank + 1))]
         with m.If(self.start):
-            m.d.sync += last_rank.eq(self.topk - 1)
+            m.d.sync += [
+                last_rank.eq(self.topk - 1),
+                last_of_heads.eq(self.topk == 1),
+                last_chunk.eq(self.layer.chunks == 1),
+            ]
         return chunk_ends

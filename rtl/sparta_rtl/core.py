@@ -117,6 +117,8 @@ class Core(wiring.Component):
         """Spikes that are the answer are counted while they are written."""
         counts, items = CountUnit(self._config), self.array.o_spikes
         m.submodules.counts = self.abortable(counts)
+        if self.tokens is None:
+            m.d.comb += items.ready.eq(1)
         counted = self.layer.destination == Destination.COUNTS
         m.d.comb += [
             counts.valid.eq(items.valid & items.ready & counted),
@@ -173,7 +175,6 @@ class Core(wiring.Component):
         sources = [self.tokens.result_port.o] if self.tokens else []
         if self.counts:
             sources.append(self.counts.o)
-        m.d.comb += self.array.o_spikes.ready.eq(self.tokens.takes_spikes if self.tokens else 1)
         for source in sources:
             m.d.comb += source.ready.eq(self.results.ready)
             with m.If(source.valid):
@@ -182,15 +183,16 @@ class Core(wiring.Component):
     def _access_spikes(self, m: Module) -> None:
         """Readers and writers of the spike memory, one at a time; what is written passes a register."""
         read, write, tokens = self.spike_memory.read, self.spike_memory.write, self.tokens
+        items = tokens.spikes if tokens else self.array.o_spikes
         share(m, read, (self.array.spikes, *(tokens.spike_readers if tokens else ())))
-        item, segments = self.array.o_spikes, self._config.segments
+        segments = self._config.segments
         m.d.sync += [
             write.en.eq(0),
-            write.addr.eq(item.payload.line),
-            write.data.eq(Signal.cast(item.payload.words).replicate(segments)),
+            write.addr.eq(items.payload.line),
+            write.data.eq(Signal.cast(items.payload.words).replicate(segments)),
         ]
-        with m.If(item.valid & item.ready):
-            m.d.sync += write.en.eq(1 << item.payload.segment)
+        with m.If(items.valid & items.ready):
+            m.d.sync += write.en.eq(1 << items.payload.segment)
         for port in (self.host.line, *(tokens.spike_writers if tokens else ())):
             with m.If(port.en.any()):
                 m.d.sync += [write.en.eq(port.en), write.addr.eq(port.addr), write.data.eq(port.data)]

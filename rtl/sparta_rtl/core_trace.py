@@ -4,7 +4,6 @@ from typing import Any
 
 from amaranth.hdl import Module
 
-from sparta_hw.descriptor import Destination
 from sparta_rtl.token_path import TokenPath
 
 __all__ = ["connect_trace"]
@@ -26,10 +25,10 @@ def connect_trace(m: Module, core: Any) -> None:
 
 
 def _connect_tokens(m: Module, core: Any, tokens: TokenPath) -> None:
-    trace, values = core.trace, core.array.o_values
+    trace = core.trace
     score, rank, o = tokens.score, tokens.rank, tokens.attention.o
     m.d.comb += [
-        trace.values.valid.eq(values.valid & (core.layer.destination != Destination.LOGITS)),
+        trace.values.valid.eq(tokens.value_valid),
         trace.values.destination.eq(core.layer.destination),
         trace.values.row.eq(tokens.value_row),
         trace.values.data.eq(tokens.value_data),

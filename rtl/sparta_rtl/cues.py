@@ -13,7 +13,7 @@ from sparta_rtl.popcount import popcount
 
 __all__ = ["CUE_TAIL_CYCLES", "CueUnit", "cue_sums_layout"]
 
-CUE_TAIL_CYCLES = 3
+CUE_TAIL_CYCLES = 4
 """Cycles beyond T from the end of a layer until its cues are in memory."""
 
 
@@ -101,19 +101,16 @@ class CueUnit(wiring.Component):
         row, place = Signal.like(self.sums.addr), Signal.like(self.sums.addr)
         first_tile, same = Signal(), Signal()
         m.d.comb += place.eq(self.cue_base + item.position)
-        real_lanes, missing = Signal(range(config.lanes + 1)), Signal(signed(16))
-        m.d.comb += missing.eq((item.tile + 1) * config.lanes - self.outputs)
+        missing = Signal(signed(16))
         with m.If(load):
             m.d.sync += [
                 row.eq(place),
                 first_tile.eq(item.first_tile),
-                real_lanes.eq(
-                    Mux(missing > 0, Mux(missing < config.lanes, config.lanes - missing, 0), config.lanes)
-                ),
+                missing.eq((item.tile + 1) * config.lanes - self.outputs),
             ]
 
         words = self._words(m, load)
-        masks = self._masks(m, load, words, real_lanes)
+        masks = self._masks(m, load, words, missing)
 
         # An item may be loaded in the cycle in which the one before is written, to the same row perhaps.
         m.d.sync += same.eq(write & (row == place))
@@ -174,13 +171,13 @@ class CueUnit(wiring.Component):
                 m.d.sync += word.eq(word >> 1)
         return shifted
 
-    def _masks(self, m: Module, load: Signal, words: list[Signal], real_lanes: Signal) -> dict[str, Signal]:
+    def _masks(self, m: Module, load: Signal, words: list[Signal], missing: Signal) -> dict[str, Signal]:
         """Lanes that add one to each sum in the current step."""
         lanes = len(words)
         seen, spikes = Signal(lanes), Signal(lanes)
         m.d.comb += spikes.eq(Cat(word[0] for word in words))
         m.d.sync += seen.eq(Mux(load, 0, seen | spikes))
-        real = Cat(lane < real_lanes for lane in range(lanes))
+        real = Cat(missing < lanes - lane for lane in range(lanes))
         later = Cat(word[1:].any() for word in words)
         following = Cat((word >> 1)[0] for word in words)
         return {

@@ -10,7 +10,7 @@ from amaranth.utils import ceil_log2, exact_log2
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination, Op
 from sparta_rtl.accumulator import sums_layout
-from sparta_rtl.hilif import RESULT_STAGE, SPIKE_STAGE, FireLane, lane_header
+from sparta_rtl.hilif import RESULT_STAGE, SPIKE_STAGE, FireLane, lane_header, lane_strobes
 from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_layout
 from sparta_rtl.plane_items import PlaneItems
 
@@ -38,7 +38,7 @@ class FireStage(wiring.Component):
         A new tile; everything is at rest.
     layer, tile : In(descriptor_layout(Op.LAYER)), In(10)
     header : In(ArrayLayout(lane_header(config), lanes))
-    sums, full, final, taken : of the accumulators
+    sums, full, final, taken : of the accumulators; sums are read in the cycle after it was decided to
     free : Out(1)
         Pulse, once a group: the next group's last entry may be issued. Its sums arrive six cycles later at
         the earliest: after this group's last step was read, and in the cycle in which the next one can start.
@@ -118,7 +118,8 @@ class FireStage(wiring.Component):
 
     def _read_steps(self, m: Module) -> None:
         """Which step is read when; the sums' hand-over; results under way."""
-        layer, steps, stage = self.layer, self._config.steps, self._stages[0]
+        layer, steps, stage = self.layer, self._config.steps, Signal(self._stage_layout(), name="decided")
+        self._decided = stage
         phase = Signal(range(STEP_CYCLES))
         step, left = Signal(range(steps)), Signal.like(layer.steps)
         replay, held_final = Signal(), Signal()
@@ -141,8 +142,11 @@ class FireStage(wiring.Component):
             stage.position_end.eq(left == 1),
             stage.final.eq(last & Mux(replay, held_final, self.final)),
             self.taken.eq(stage.valid & last & ~replay),
-            self.free.eq(stage.valid & ~replay & ((remaining == lead) | (first & (remaining < lead)))),
             opens.eq(stage.valid & first & Mux(layer.direct, replay, ~layer.integer | (left <= steps))),
+        ]
+        m.d.sync += [
+            self._stages[0].eq(stage),
+            self.free.eq(stage.valid & ~replay & ((remaining == lead) | (first & (remaining < lead)))),
         ]
         with m.If(phase != 0):
             m.d.sync += phase.eq(phase - 1)
@@ -166,7 +170,18 @@ class FireStage(wiring.Component):
         config, layer, stages = self._config, self.layer, self._stages
         self._lanes = [FireLane(config) for _ in range(config.lanes)]
         self._words = Signal(self._item["words"].shape)
-        spiked = stages[SPIKE_STAGE]
+        spiked, strobes, decided = stages[SPIKE_STAGE], Signal(lane_strobes()), self._decided
+        charging = stages[RESULT_STAGE - 1].valid & stages[RESULT_STAGE - 1].fires
+        m.d.sync += [
+            strobes.read.eq(decided.valid & decided.plane),
+            strobes.total.eq(stages[0].valid & stages[0].plane),
+            strobes.keep.eq(layer.integer & ~stages[0].fresh),
+            strobes.negate.eq(layer.integer & layer.signed & stages[0].fresh),
+            strobes.charge.eq(charging),
+            strobes.fresh.eq(charging & stages[RESULT_STAGE - 1].fresh),
+            strobes.leak.eq(strobes.charge),
+            strobes.update.eq(strobes.leak),
+        ]
         for n, lane in enumerate(self._lanes):
             m.submodules[f"lane_{n}"] = lane
             m.d.comb += [
@@ -177,14 +192,7 @@ class FireStage(wiring.Component):
                 lane.mode.soft.eq(layer.soft),
                 lane.mode.shift.eq(layer.shift),
                 lane.mode.v_reset.eq(layer.v_reset),
-                lane.strobes.read.eq(stages[0].valid & stages[0].plane),
-                lane.strobes.total.eq(stages[1].valid & stages[1].plane),
-                lane.strobes.keep.eq(layer.integer & ~stages[1].fresh),
-                lane.strobes.negate.eq(layer.integer & layer.signed & stages[1].fresh),
-                lane.strobes.charge.eq(stages[RESULT_STAGE].valid & stages[RESULT_STAGE].fires),
-                lane.strobes.leak.eq(stages[RESULT_STAGE + 1].valid),
-                lane.strobes.fresh.eq(stages[RESULT_STAGE + 1].fresh),
-                lane.strobes.update.eq(stages[SPIKE_STAGE - 1].valid),
+                lane.strobes.eq(strobes),
             ]
             for step in range(config.steps):
                 here = spiked.step == step
@@ -205,9 +213,11 @@ class FireStage(wiring.Component):
         spikes_end, values_end, complete = Signal(), Signal(), Signal()
         integer, to_tokens = Signal(), Signal()
         queued = data.View(placed, values.r_data)
-        m.d.comb += [
+        m.d.sync += [
             integer.eq(layer.integer & ~layer.direct),
             to_tokens.eq(layer.destination == Destination.TOKENS),
+        ]
+        m.d.comb += [
             spikes_end.eq(spiked.valid & spiked.group_end),
             values_end.eq(valued.valid & valued.position_end & integer),
             spikes.w_en.eq(spikes_end),

@@ -135,7 +135,7 @@ class GateUnit(wiring.Component):
     ) -> tuple[Signal, Signal, list[Signal]]:
         """Gated values of a line, when they are there, and their sums over the tokens."""
         config, layer = self._config, self.layer
-        captured = data.View(read.shape(), delay(m, read, 3))
+        captured, cleared = data.View(read.shape(), delay(m, read, 3)), delay(m, clear, 1)
         gain = delay(m, gain, 4)
         complete = delay(m, captured.valid & captured.last_group, 1)
         multiplied = delay(m, complete, 1)
@@ -157,7 +157,7 @@ class GateUnit(wiring.Component):
                 m.d.sync += product.eq(count * gain)
             with m.If(scaled):
                 m.d.sync += values[entry].eq(Mux(shifted > layer.limit, layer.limit, shifted))
-            with m.If(clear):
+            with m.If(cleared):
                 m.d.sync += sums[entry].eq(0)
             with m.Elif(valued):
                 m.d.sync += sums[entry].eq(sums[entry] + values[entry])
@@ -168,8 +168,10 @@ class GateUnit(wiring.Component):
         config, layer = self._config, self.layer
         lines = plane_lines(config, values)
         chunk_line, token_line = Signal.like(layer.out_base), Signal.like(layer.out_base)
-        plane = Signal(range(self._lines))
+        plane, writes = Signal(range(self._lines)), Signal()
         m.d.comb += [
+            writes.eq(valued | (plane != 0)),
+            self.write.en.eq(writes.replicate(config.segments)),
             self.write.addr.eq(token_line + plane),
             self.write.data.eq(Cat(lines).word_select(plane, config.line * config.steps)),
         ]
@@ -177,8 +179,7 @@ class GateUnit(wiring.Component):
             m.d.sync += [chunk_line.eq(layer.out_base + self._lines), token_line.eq(layer.out_base)]
         with m.Elif(chunk_done):
             m.d.sync += [chunk_line.eq(chunk_line + self._lines), token_line.eq(chunk_line)]
-        with m.Elif(valued | (plane != 0)):
-            m.d.comb += self.write.en.eq(~0)
+        with m.Elif(writes):
             m.d.sync += plane.eq(plane + 1)
             with m.If(plane == self._lines - 1):
                 m.d.sync += [plane.eq(0), token_line.eq(token_line + layer.out_chunks * self._lines)]

@@ -67,9 +67,11 @@ class GatherUnit(wiring.Component):
         layer = self.layer
         active, rank, line = Signal(), Signal.like(self.tokens.addr), Signal.like(layer.lines)
         line_ends, last = Signal(), Signal()
+        last_line, last_rank = Signal.like(line), Signal.like(rank)
+        m.d.sync += [last_line.eq(layer.lines - 1), last_rank.eq(self.topk - 1)]
         m.d.comb += [
-            line_ends.eq(line == layer.lines - 1),
-            last.eq(active & line_ends & (rank == self.topk - 1)),
+            line_ends.eq(line == last_line),
+            last.eq(active & line_ends & (rank == last_rank)),
             self.tokens.en.eq(active),
             self.tokens.addr.eq(rank),
         ]

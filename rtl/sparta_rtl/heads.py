@@ -2,18 +2,20 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
 __all__ = ["Head", "walk_heads"]
 
 
 class Head(NamedTuple):
-    """First chunk of the head at hand, its last one counted from that, the first of the next head; it is the last."""
+    """First chunk of the head at hand, its last one counted from that, the first of the next head, which has one chunk
+    only; the head at hand is the last."""
 
     base: Signal
     last_chunk: Signal
     following: Signal
+    next_single: Value
     last: Signal
 
 
@@ -41,4 +43,4 @@ def walk_heads(m: Module, layer: data.View, start: Signal, step: Signal) -> Head
             last.eq(layer.pitch <= layer.chunks),
             last_chunk.eq(layer.chunks - 1),
         ]
-    return Head(base, last_chunk, following, last)
+    return Head(base, last_chunk, following, (left == 1) | (layer.chunks == 1), last)

@@ -45,7 +45,7 @@ def lane_strobes() -> data.StructLayout:
 
     read : 0, take the sum;  total : 1, its Horner step;  keep : 1, add to twice the total of before;
     negate : 1, subtract it;  charge : 5, the current times the leak;  leak : 6, the membrane times the leak;
-    fresh : 6, the membrane is at ``v_reset``;  update : 7, new membrane and spike.
+    fresh : 5, the membrane begins at ``v_reset``;  update : 7, new membrane and spike.
     """
     names = ("read", "total", "keep", "negate", "charge", "leak", "fresh", "update")
     return data.StructLayout(dict.fromkeys(names, 1))
@@ -72,8 +72,8 @@ class FireLane(wiring.Component):
     spike : Out(1)
         Valid :data:`SPIKE_STAGE` cycles after ``read``, until the next ``update``.
 
-    Latency and throughput: one step in two cycles, for the loop product, membrane. One multiplier, membrane_bits x
-    (tau_bits + 1) bits signed: the membrane's product in one cycle, the next step's current's in the other.
+    Latency and throughput: one step in two cycles, for the loop product, membrane. Two multipliers, membrane_bits x
+    (tau_bits + 1) bits signed, with nothing between them and registers.
     """
 
     sum: Signal
@@ -124,24 +124,22 @@ class FireLane(wiring.Component):
         """The loop of two cycles; ``v' - threshold`` is computed beside ``v'``, not after it."""
         config, mode, header, strobes = self._config, self.mode, self.header, self.strobes
         bits = config.membrane_bits
-        membrane, start, factor = (Signal(signed(bits)) for _ in range(3))
-        above = Signal(signed(bits + 1))
-        product = Signal(signed(bits + config.tau_bits + 1))
-        charged, leaked, change = Signal.like(product), Signal.like(product), Signal(signed(bits + 2))
+        membrane, above = Signal(signed(bits)), Signal(signed(bits + 1))
+        charged, leaked = (Signal(signed(bits + config.tau_bits + 1)) for _ in range(2))
+        change = Signal(signed(bits + 2))
         updated, over = Signal(signed(bits)), Signal(signed(bits + 2))
         m.d.comb += [
-            start.eq(Mux(strobes.fresh, mode.v_reset, membrane)),
-            factor.eq(Mux(strobes.charge, self.result[:bits].as_signed(), start)),
-            product.eq(factor * header.leak),
             change.eq((charged - leaked) >> config.tau_bits),
             updated.eq(membrane + change),
             over.eq(above + change),
         ]
         with m.If(strobes.charge):
-            m.d.sync += charged.eq(product)
+            m.d.sync += charged.eq(self.result[:bits].as_signed() * header.leak)
         with m.If(strobes.leak):
-            m.d.sync += [membrane.eq(start), leaked.eq(product), above.eq(start - header.threshold)]
+            m.d.sync += [leaked.eq(membrane * header.leak), above.eq(membrane - header.threshold)]
         with m.If(strobes.update):
             m.d.sync += [self.spike.eq(over >= 0), membrane.eq(updated)]
             with m.If(over >= 0):
                 m.d.sync += membrane.eq(Mux(mode.soft, over, mode.v_reset))
+        with m.If(strobes.fresh):
+            m.d.sync += membrane.eq(mode.v_reset)

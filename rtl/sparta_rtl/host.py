@@ -1,5 +1,6 @@
 """The host port: AXI4-Lite registers, and the loader of memories and input spikes."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 from amaranth.hdl import Cat, Module, Signal, signed, unsigned
@@ -40,6 +41,18 @@ class Register(IntEnum):
     STREAM_ROWS = 0x38
     STREAM_STALLS = 0x3C
     COUNTER_STALLS = 0x40
+
+
+_WRITTEN = (
+    Register.CONTROL,
+    Register.K,
+    Register.LOAD_TARGET,
+    Register.LOAD_ROW,
+    Register.LOAD_DATA,
+    Register.COUNTER_LAYER,
+    Register.STATE,
+)
+_WRITTEN_OF_STREAM = (Register.STREAM_BASE, Register.STREAM_ROWS)
 
 
 class LoadTarget(IntEnum):
@@ -149,16 +162,18 @@ class HostPort(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        write_address, write_data, write_now = self._axi_writes(m)
-        self._registers(m, write_address, write_data, write_now)
-        self._loader(m, write_address, write_data, write_now)
+        at, write_data, write_now = self._axi_writes(m)
+        self._registers(m, at, write_data, write_now)
+        self._loader(m, at, write_data, write_now)
         self._axi_reads(m)
         self._input_lines(m)
         return m
 
-    def _axi_writes(self, m: Module) -> tuple[Signal, Signal, Signal]:
+    def _axi_writes(self, m: Module) -> tuple[Mapping[Register, Signal], Signal, Signal]:
         axil = self.axil
-        address, value, now = Signal(ADDRESS_BITS), Signal(32), Signal()
+        written = _WRITTEN + (_WRITTEN_OF_STREAM if self._config.stream_bits else ())
+        at = {register: Signal(name=f"at_{register.name.lower()}") for register in written}
+        value, now = Signal(32), Signal()
         take = Signal()
         m.d.comb += [
             take.eq(axil.awvalid & axil.wvalid & ~axil.bvalid),
@@ -167,40 +182,41 @@ class HostPort(wiring.Component):
         ]
         m.d.sync += now.eq(take)
         with m.If(take):
-            m.d.sync += [address.eq(axil.awaddr), value.eq(axil.wdata), axil.bvalid.eq(1)]
+            m.d.sync += [chosen.eq(axil.awaddr == register) for register, chosen in at.items()]
+            m.d.sync += [value.eq(axil.wdata), axil.bvalid.eq(1)]
         with m.Elif(axil.bready):
             m.d.sync += axil.bvalid.eq(0)
-        return address, value, now
+        return at, value, now
 
-    def _registers(self, m: Module, address: Signal, value: Signal, now: Signal) -> None:
-        commands = now & (address == Register.CONTROL)
+    def _registers(self, m: Module, at: Mapping[Register, Signal], value: Signal, now: Signal) -> None:
+        commands = now & at[Register.CONTROL]
         m.d.sync += [
             self.start.eq(commands & value[0] & ~self.busy & ~self.start),
             self.abort.eq(commands & value[1]),
             self.reset_state.eq(commands & value[2]),
-            self.load_state.eq(now & (address == Register.STATE)),
+            self.load_state.eq(now & at[Register.STATE]),
             self.state_value.eq(value),
         ]
-        with m.If(now & (address == Register.K)):
+        with m.If(now & at[Register.K]):
             m.d.sync += self.topk.eq(value)
-        with m.If(now & (address == Register.COUNTER_LAYER)):
+        with m.If(now & at[Register.COUNTER_LAYER]):
             m.d.sync += [self.counter_cycles.addr.eq(value), self.counter_entries.addr.eq(value)]
         m.d.comb += [self.counter_cycles.en.eq(1), self.counter_entries.en.eq(1)]
         if self._config.stream_bits:
-            self._stream(m, address, value, now)
+            self._stream(m, at, value, now)
 
-    def _stream(self, m: Module, address: Signal, value: Signal, now: Signal) -> None:
+    def _stream(self, m: Module, at: Mapping[Register, Signal], value: Signal, now: Signal) -> None:
         """The image of streamed weights; a program's own is not exchanged while it runs."""
-        with m.If(now & (address == Register.STREAM_BASE)):
+        with m.If(now & at[Register.STREAM_BASE]):
             m.d.sync += self.stream.base.eq(value >> PAGE_BITS)
         m.d.sync += self.stream.restart.eq(self.abort)
-        with m.If(now & (address == Register.STREAM_ROWS) & ~self.busy):
+        with m.If(now & at[Register.STREAM_ROWS] & ~self.busy):
             m.d.sync += [self.stream.rows.eq(value), self.stream.restart.eq(1)]
-        with m.If(now & (address == Register.COUNTER_LAYER)):
+        with m.If(now & at[Register.COUNTER_LAYER]):
             m.d.sync += self.counter_stalls.addr.eq(value)
         m.d.comb += self.counter_stalls.en.eq(1)
 
-    def _loader(self, m: Module, address: Signal, value: Signal, now: Signal) -> None:
+    def _loader(self, m: Module, at: Mapping[Register, Signal], value: Signal, now: Signal) -> None:
         target, row, word = Signal(3), Signal(20), Signal(range(256))
         ports = {} if self._config.stream_bits else {LoadTarget.WEIGHTS: self.weights}
         if self._config.attention:
@@ -210,13 +226,13 @@ class HostPort(wiring.Component):
                 LoadTarget.MLP: self.mlp,
             }
         collected = Signal(max(len(port.data) for port in ports.values()))
-        with m.If(now & (address == Register.LOAD_TARGET)):
+        with m.If(now & at[Register.LOAD_TARGET]):
             m.d.sync += [target.eq(value), word.eq(0)]
-        with m.If(now & (address == Register.LOAD_ROW)):
+        with m.If(now & at[Register.LOAD_ROW]):
             m.d.sync += [row.eq(value), word.eq(0)]
         written = Signal()
         m.d.sync += written.eq(0)
-        with m.If(now & (address == Register.LOAD_DATA)):
+        with m.If(now & at[Register.LOAD_DATA]):
             m.d.sync += word.eq(word + 1)
             with m.Switch(target):
                 with m.Case(LoadTarget.PROGRAM):
@@ -230,8 +246,8 @@ class HostPort(wiring.Component):
                                 m.d.sync += collected[32 * n : 32 * n + 32].eq(value)
                         with m.If(word == last):
                             m.d.sync += [word.eq(0), written.eq(1)]
-        m.d.comb += [
-            self.program.en.eq(now & (address == Register.LOAD_DATA) & (target == LoadTarget.PROGRAM)),
+        m.d.sync += [
+            self.program.en.eq(now & at[Register.LOAD_DATA] & (target == LoadTarget.PROGRAM)),
             self.program.addr.eq(Cat(word[:4], row)),
             self.program.data.eq(value),
         ]
@@ -245,10 +261,8 @@ class HostPort(wiring.Component):
             m.d.sync += row.eq(row + 1)
 
     def _axi_reads(self, m: Module) -> None:
-        axil, address, pending = self.axil, Signal(ADDRESS_BITS), Signal()
+        axil, pending = self.axil, Signal()
         m.d.comb += axil.arready.eq(~pending & ~axil.rvalid)
-        with m.If(axil.arvalid & axil.arready):
-            m.d.sync += [address.eq(axil.araddr), pending.eq(1)]
         values = {
             Register.ID: CORE_ID,
             Register.CONFIG: self._config.digest,
@@ -267,12 +281,15 @@ class HostPort(wiring.Component):
                 Register.STREAM_STALLS: self.stream_stalls,
                 Register.COUNTER_STALLS: self.counter_stalls.data,
             }
+        wanted = {register: Signal(name=f"wanted_{register.name.lower()}") for register in values}
+        with m.If(axil.arvalid & axil.arready):
+            m.d.sync += [chosen.eq(axil.araddr == register) for register, chosen in wanted.items()]
+            m.d.sync += pending.eq(1)
         with m.If(pending):
             m.d.sync += [pending.eq(0), axil.rvalid.eq(1), axil.rdata.eq(0)]
-            with m.Switch(address):
-                for register, content in values.items():
-                    with m.Case(register):
-                        m.d.sync += axil.rdata.eq(content)
+            for register, content in values.items():
+                with m.If(wanted[register]):
+                    m.d.sync += axil.rdata.eq(content)
         with m.Elif(axil.rready):
             m.d.sync += axil.rvalid.eq(0)
 

@@ -15,6 +15,7 @@ from sparta_rtl.memory import ReadPort
 from sparta_rtl.rows import WindowRows
 from sparta_rtl.scanner import LineScanner
 from sparta_rtl.shared_fire import SharedFireStage
+from sparta_rtl.stream_slice import StreamSlice
 from sparta_rtl.weight_stream import RingUse
 
 __all__ = ["NeuronArray"]
@@ -58,8 +59,9 @@ class NeuronArray(wiring.Component):
     end of the tile before; the last tile's end is ``done``. ``sparta_sim.cycles.array`` evaluates it line by
     line::
 
-        row     accepted when valid and its predecessor's last line is read; valid 6 cycles after begin, then
-                1 cycle (+ 1 for each row left out, + 2 at a new position) after its predecessor was accepted
+        row     valid 6 cycles after begin, then 1 cycle (+ 1 for each row left out, + 2 at a new position) after its
+                predecessor was kept; kept when valid, and at most two are; accepted after that, when its
+                predecessor's last line is read
         line    read after its row was accepted, one a cycle, while fewer than 5 are under way
         load    4 cycles after the read, or with the last entry of the line before; makes room 1 cycle later
         drop    of a line without active entries, unless it is its group's last; room 4 cycles after the read
@@ -138,7 +140,9 @@ class NeuronArray(wiring.Component):
         ]
         m.d.sync += rows.first_weight.eq(block + config.header_rows)
         connect(m, scanner.spikes, flipped(self.spikes))
-        connect(m, rows.o, scanner.i)
+        m.submodules.row_slice = row_slice = StreamSlice(rows.o.payload.shape())
+        connect(m, rows.o, row_slice.i)
+        connect(m, row_slice.o, scanner.i)
         connect(m, scanner.o, issue.i)
         connect(m, fire.o_spikes, flipped(self.o_spikes))
         if isinstance(fire, FireStage):

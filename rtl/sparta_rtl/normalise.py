@@ -22,7 +22,7 @@ class Normaliser(wiring.Component):
         o[lane] = sat_s8((sums[lane] * r) >> (e + 8))
 
     S is at least 2^12: the largest similarity of a row has weight EXP[0]. A chunk takes P cycles; the first
-    result is valid 7 cycles after its chunk. Nothing here waits: whoever sends chunks leaves P cycles between
+    result is valid 8 cycles after its chunk. Nothing here waits: whoever sends chunks leaves P cycles between
     them, and room for their results.
 
     Members
@@ -61,23 +61,32 @@ class Normaliser(wiring.Component):
         exponent = Signal(range(len(exponents)))
         total, mantissa = Signal.like(held.total), Signal(config.reciprocal_bits)
         reciprocal = Signal(RECIPROCAL_TABLE[0].bit_length())
+        # The table in two steps: an entry of each eighth, then one of these.
+        entries = [Signal.like(reciprocal, name=f"entry{part}") for part in range(8)]
+        part_bits = config.reciprocal_bits - 3
         for candidate in exponents:
             with m.If(held.total[candidate]):
                 m.d.sync += exponent.eq(candidate - least)
-        divided = delay(m, held.sums[0], 3)
+        divided = delay(m, held.sums[0], 4)
         high = Signal(signed(max(len(divided) - _LOW_BITS, 1) + len(reciprocal)))
         low = Signal(unsigned(_LOW_BITS + len(reciprocal)))
         product = Signal(signed(len(divided) + len(reciprocal) - least - 8))
         quotient = Signal.like(product)
-        m.d.comb += quotient.eq(product >> delay(m, exponent, 4))
+        m.d.comb += quotient.eq(product >> delay(m, exponent, 5))
         m.d.sync += [
             total.eq(held.total),
             mantissa.eq((total >> least - config.reciprocal_bits) >> exponent),
-            reciprocal.eq(Array(RECIPROCAL_TABLE)[mantissa]),
+            *(
+                entry.eq(
+                    Array(RECIPROCAL_TABLE[part << part_bits : part + 1 << part_bits])[mantissa[:part_bits]]
+                )
+                for part, entry in enumerate(entries)
+            ),
+            reciprocal.eq(Array(entries)[delay(m, mantissa[part_bits:], 1)]),
             high.eq((divided >> _LOW_BITS) * reciprocal),
             low.eq(divided[:_LOW_BITS] * reciprocal),
             product.eq(high + (low >> _LOW_BITS) >> least + 8 - _LOW_BITS),
             self.o.payload.eq(saturate(quotient, config.weight_bits)),
-            self.o.valid.eq(delay(m, occupied, 5)),
+            self.o.valid.eq(delay(m, occupied, 6)),
         ]
         return m

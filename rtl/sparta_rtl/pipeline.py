@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
 
-__all__ = ["adder_tree", "delay", "saturate"]
+__all__ = ["adder_tree", "delay", "last_of", "saturate"]
 
 
 def delay(m: Module, value: ValueLike, cycles: int, enable: ValueLike = 1) -> Value:
@@ -16,6 +16,17 @@ def delay(m: Module, value: ValueLike, cycles: int, enable: ValueLike = 1) -> Va
             m.d.sync += stage.eq(line)
         line = stage
     return line
+
+
+def last_of(m: Module, counter: Value, limit: Value, step: ValueLike, again: ValueLike) -> Signal:
+    """Register that is high while ``counter`` is at ``limit``: it goes up with ``step``, and from there to zero.
+
+    ``again`` is what it becomes with the step to zero: whether the next limit is zero.
+    """
+    last = Signal()
+    with m.If(step):
+        m.d.sync += last.eq(Mux(last, again, counter + 1 == limit))
+    return last
 
 
 def saturate(value: Value, bits: int) -> Value:

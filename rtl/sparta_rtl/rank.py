@@ -305,7 +305,9 @@ class RankUnit(wiring.Component):
             self.select_rank.eq(listed),
             self.select_token.eq(ranked.index),
         ]
-        group_done = selector.o.valid & (listed == layer.groups - 1)
+        last_group = Signal.like(listed)
+        m.d.sync += last_group.eq(layer.groups - 1)
+        group_done = selector.o.valid & (listed == last_group)
         m.d.sync += [
             factor.eq(entry),
             found.eq(delay(m, read, 1)),

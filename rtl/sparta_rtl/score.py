@@ -160,12 +160,15 @@ class ScoreUnit(wiring.Component):
         )
         cell, first_cell, top = Signal.like(issue.cell), Signal.like(issue.cell), Signal()
         right, cell_right, cell_bottom, last_scale = Signal(), Signal(), Signal(), Signal()
+        fields = ("scales", "width", "cell_width", "cell_height", "tokens")
+        last = {name: Signal.like(layer[name], name=f"last_{name}") for name in fields}
+        m.d.sync += [signal.eq(layer[name] - 1) for name, signal in last.items()]
         m.d.comb += [
             step.eq(phase == periods),
-            last_scale.eq(scale == layer.scales - 1),
-            right.eq(column == layer.width - 1),
-            cell_right.eq(cell_column == layer.cell_width - 1),
-            cell_bottom.eq(cell_row == layer.cell_height - 1),
+            last_scale.eq(scale == last["scales"]),
+            right.eq(column == last["width"]),
+            cell_right.eq(cell_column == last["cell_width"]),
+            cell_bottom.eq(cell_row == last["cell_height"]),
         ]
         with m.If(self.start):
             m.d.sync += [running.eq(1), phase.eq(0), scale.eq(0), token.eq(0), table.eq(0), top.eq(1)]
@@ -178,7 +181,7 @@ class ScoreUnit(wiring.Component):
                 m.d.sync += [scale.eq(0), table.eq(0), token.eq(token + 1), column.eq(column + 1)]
                 m.d.sync += [
                     cell_column.eq(cell_column + 1),
-                    running.eq(running & (token != layer.tokens - 1)),
+                    running.eq(running & (token != last["tokens"])),
                 ]
                 with m.If(cell_right):
                     m.d.sync += [cell_column.eq(0), cell.eq(cell + 1)]

@@ -32,7 +32,7 @@ class Sequencer(wiring.Component):
     start : In(1)
         Begin an inference with descriptor 0.
     hold : In(1)
-        A unit still works in the background; the next start, or the end, waits.
+        A unit still works in the background; the next start, or the end, waits, a cycle longer than it.
     program : Out(ReadPort(layers * 16, 32))
     descriptor : Out(512)
         The descriptor in progress; a unit keeps its own copy.
@@ -74,16 +74,21 @@ class Sequencer(wiring.Component):
         words = [Signal(32, name=f"word{n}") for n in range(USED_WORDS)]
         word = Signal(range(USED_WORDS + 1))
         elapsed = Signal(32)
-        op, unit, ended = self.descriptor[:8], Signal(len(UNIT_OPS)), Signal()
+        op, unit = self.descriptor[:8], Signal(len(UNIT_OPS))
+        ended, held = Signal(), Signal()
         m.d.comb += [
             self.descriptor.eq(Cat(words)),
             self.program.en.eq(1),
             self.program.addr.eq(Cat(word[:4], self.layer)),
             self.counter.addr.eq(self.layer),
             self.counter.data.eq(elapsed),
-            unit.eq(Cat(op == kind for kind in UNIT_OPS)),
         ]
-        m.d.sync += [self.starts.eq(self.loads), ended.eq((self.dones & unit).any())]
+        m.d.sync += [
+            unit.eq(Cat(op == kind for kind in UNIT_OPS)),
+            held.eq(self.hold),
+            self.starts.eq(self.loads),
+            ended.eq((self.dones & unit).any()),
+        ]
         with m.If(self.busy):
             m.d.sync += self.cycles.eq(self.cycles + 1)
         m.d.sync += elapsed.eq(elapsed + 1)
@@ -105,7 +110,7 @@ class Sequencer(wiring.Component):
                 with m.If(word == USED_WORDS):
                     m.next = "DISPATCH"
             with m.State("DISPATCH"):
-                with m.If(self.hold):
+                with m.If(held):
                     pass
                 with m.Elif(op == Op.END):
                     m.d.comb += self.done.eq(1)

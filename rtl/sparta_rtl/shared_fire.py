@@ -105,7 +105,7 @@ class SharedFireStage(wiring.Component):
 
     def _read_slots(self, m: Module) -> None:
         """Which slot is read when; the sums' hand-over."""
-        layer, stage = self.layer, self._stages[0]
+        layer, stage = self.layer, Signal(self._stage_layout(), name="decided")
         phase = Signal(range(max(self._config.fire_share, LOOP_CYCLES) + 1))
         cycles, last, fresh = Signal.like(phase), Signal(), Signal()
         left, complete = Signal.like(layer.steps), Signal()
@@ -119,10 +119,13 @@ class SharedFireStage(wiring.Component):
             stage.end.eq(self.full & last),
             stage.final.eq(self.final),
             self.taken.eq(stage.end),
+            self.idle.eq(complete),
+        ]
+        m.d.sync += [
+            self._stages[0].eq(stage),
             self.free.eq(
                 self.full & ((phase + PLANE_LEAD == cycles) | ((phase == 0) & (cycles < PLANE_LEAD)))
             ),
-            self.idle.eq(complete),
         ]
         with m.If(self.full):
             m.d.sync += phase.eq(phase + 1)

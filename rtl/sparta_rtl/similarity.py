@@ -10,7 +10,7 @@ from sparta_hw.numerics import signed_bits
 from sparta_rtl.heads import walk_heads
 from sparta_rtl.layouts import descriptor_layout, mask_layout
 from sparta_rtl.memory import BlockRam, ReadPort, WritePort
-from sparta_rtl.pipeline import adder_tree, delay, saturate
+from sparta_rtl.pipeline import adder_tree, delay, last_of, saturate
 
 __all__ = ["SimilarityPass"]
 
@@ -165,22 +165,27 @@ class SimilarityPass(wiring.Component):
         query_row, query_base = Signal.like(self.query.addr), Signal.like(self.query.addr)
         key_row = Signal.like(self.key.addr)
         active, slot, used = Signal(), Signal(range(self._slots)), Signal(range(self._slots + 1))
-        begins, issue = Signal(), Signal()
-        chunk_ends, column_ends, head_ends = Signal(), Signal(), Signal()
+        begins, issue, full = Signal(init=1), Signal(), Signal()
+        column_step, row_step, head_ends, used_next = Signal(), Signal(), Signal(), Signal.like(used)
         head = walk_heads(m, layer, self.start, head_ends)
+        column_ends = last_of(m, column, last_rank, column_step, last_rank == 0)
+        row_ends = last_of(m, row, last_rank, row_step, last_rank == 0)
+        single = Mux(column_ends & row_ends, head.next_single, head.last_chunk == 0)
+        chunk_ends = last_of(m, chunk, head.last_chunk, issue, single)
         m.d.comb += [
-            begins.eq((column == 0) & (chunk == 0)),
-            issue.eq(active & (~begins | (used != self._slots))),
-            chunk_ends.eq(chunk == head.last_chunk),
-            column_ends.eq(column == last_rank),
-            head_ends.eq(issue & chunk_ends & column_ends & (row == last_rank)),
+            issue.eq(active & (~begins | ~full)),
+            column_step.eq(issue & chunk_ends),
+            row_step.eq(issue & chunk_ends & column_ends),
+            head_ends.eq(issue & chunk_ends & column_ends & row_ends),
+            used_next.eq(used + (issue & begins) - self.freed),
             self.query.en.eq(issue),
             self.query.addr.eq(query_row),
             self.key.en.eq(issue),
             self.key.addr.eq(key_row),
         ]
-        m.d.sync += used.eq(used + (issue & begins) - self.freed)
+        m.d.sync += [used.eq(used_next), full.eq(used_next == self._slots)]
         with m.If(issue):
+            m.d.sync += begins.eq(chunk_ends & column_ends)
             m.d.sync += [query_row.eq(query_row + 1), key_row.eq(key_row + 1), chunk.eq(chunk + 1)]
             with m.If(chunk_ends):
                 m.d.sync += [
@@ -209,6 +214,9 @@ class SimilarityPass(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 last_rank.eq(self.topk - 1),
+                chunk_ends.eq(layer.chunks == 1),
+                column_ends.eq(self.topk == 1),
+                row_ends.eq(self.topk == 1),
                 row.eq(0),
                 query_row.eq(0),
                 query_base.eq(0),

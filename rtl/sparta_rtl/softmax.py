@@ -10,7 +10,7 @@ from sparta_hw.numerics import EXP_TABLE, signed_bits, unsigned_bits
 from sparta_rtl.heads import walk_heads
 from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.memory import ReadPort
-from sparta_rtl.pipeline import delay
+from sparta_rtl.pipeline import delay, last_of
 
 __all__ = ["MixPass", "mixed_layout"]
 
@@ -127,25 +127,36 @@ class MixPass(wiring.Component):
         last_rank, row = Signal(self._rank_bits), Signal(self._rank_bits)
         column, chunk, slot = Signal(self._rank_bits), Signal.like(layer.chunks), Signal(range(self._slots))
         value_row = Signal.like(self.value.addr)
-        issue, column_ends, chunk_ends, head_ends = Signal(), Signal(), Signal(), Signal()
-        first, pause = Signal(init=1), Signal(range(self._config.lanes))
+        issue, chunk_step, row_step, head_ends = Signal(), Signal(), Signal(), Signal()
+        first, pause, paused = Signal(init=1), Signal(range(self._config.lanes)), Signal()
         head = walk_heads(m, layer, self.start, head_ends)
+        column_ends = last_of(m, column, last_rank, issue, last_rank == 0)
+        row_ends = last_of(m, row, last_rank, row_step, last_rank == 0)
+        single = Mux(row_ends, head.next_single, head.last_chunk == 0)
+        chunk_ends = last_of(m, chunk, head.last_chunk, chunk_step, single)
         m.d.comb += [
-            issue.eq(self.rows.valid & (~first | (self.room & (pause == 0)))),
+            issue.eq(self.rows.valid & (~first | (self.room & ~paused))),
             self.begins.eq(issue & first),
-            column_ends.eq(column == last_rank),
-            chunk_ends.eq(chunk == head.last_chunk),
-            head_ends.eq(issue & column_ends & chunk_ends & (row == last_rank)),
+            chunk_step.eq(issue & column_ends),
+            row_step.eq(issue & column_ends & chunk_ends),
+            head_ends.eq(issue & column_ends & chunk_ends & row_ends),
             self.similarity.en.eq(issue),
             self.similarity.addr.eq(Cat(column, slot)),
             self.rows.ready.eq(issue & column_ends & chunk_ends),
         ]
         with m.If(self.start):
-            m.d.sync += [last_rank.eq(self.topk - 1), row.eq(0), value_row.eq(0)]
+            m.d.sync += [
+                last_rank.eq(self.topk - 1),
+                column_ends.eq(self.topk == 1),
+                row_ends.eq(self.topk == 1),
+                chunk_ends.eq(layer.chunks == 1),
+                row.eq(0),
+                value_row.eq(0),
+            ]
         with m.If(self.begins):
-            m.d.sync += pause.eq(self._config.lanes - 1)
-        with m.Elif(pause != 0):
-            m.d.sync += pause.eq(pause - 1)
+            m.d.sync += [pause.eq(self._config.lanes - 1), paused.eq(1)]
+        with m.Elif(paused):
+            m.d.sync += [pause.eq(pause - 1), paused.eq(pause != 1)]
         with m.If(issue):
             m.d.sync += [column.eq(column + 1), first.eq(column_ends), value_row.eq(value_row + layer.pitch)]
             with m.If(column_ends):

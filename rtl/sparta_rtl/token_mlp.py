@@ -138,6 +138,8 @@ class TokenMlp(wiring.Component):
         pairs = [Signal(signed(total_bits), name=f"pair{n}") for n in range(2)]
         hidden_sum, hidden = Signal(signed(total_bits)), Signal(unsigned(config.hidden_bits))
         output = delay(m, row.output, 5)
+        hidden_shift, shift = Signal.like(self.hidden_shift), Signal.like(self.shift)
+        m.d.sync += [hidden_shift.eq(self.hidden_shift), shift.eq(self.shift)]
         weighted, total = Signal(signed(product_bits)), Signal(signed(total_bits))
         shifted, top = Signal(signed(total_bits)), (1 << config.hidden_bits) - 1
         m.d.sync += [
@@ -146,13 +148,13 @@ class TokenMlp(wiring.Component):
             pairs[0].eq(products[0] + products[1]),
             pairs[1].eq(products[2] + biases),
             hidden_sum.eq(pairs[0] + pairs[1]),
-            shifted.eq(hidden_sum >> self.hidden_shift),
+            shifted.eq(hidden_sum >> hidden_shift),
             hidden.eq(Mux(shifted < 0, 0, Mux(shifted > top, top, shifted))),
             weighted.eq(output * hidden),
             total.eq(Mux(weighted_tag.first, self.bias, total) + weighted),
         ]
         y = Signal(signed(total_bits))
-        m.d.sync += y.eq(total >> self.shift)
+        m.d.sync += y.eq(total >> shift)
         with m.If(settled):
             m.d.sync += [self.y.eq(saturate(y, config.score_bits)), self.y_of.eq(first_x)]
         return m

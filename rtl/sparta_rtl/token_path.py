@@ -41,14 +41,13 @@ class TokenPath:
         What may go on working when another one starts; each has ``idle``.
     spike_readers, spike_writers : tuples of ports
         Of the spike memory.
-    takes_spikes : Signal
-        The neuron array's spikes are accepted.
+    spikes : stream of spike items
+        Those of the neuron array, as they go to the spike memory.
     """
 
     def __init__(self, m: Module, core: Any, config: CoreConfig) -> None:
         self._core, self._config = core, config
 
-        self.takes_spikes = Signal()
         self.cues = CueUnit(config)
         self.score, self.rank = ScoreUnit(config), RankUnit(config)
         self.gate, self.gather = GateUnit(config), GatherUnit(config)
@@ -136,14 +135,17 @@ class TokenPath:
     def _array_results(self, m: Module) -> None:
         """Spikes to memory and cue unit; integers to Q, K, V or the result port."""
         config, array, attention, layer = self._config, self._core.array, self.attention, self._core.layer
-        items, cues = array.o_spikes, self.cues
+        spikes, cues = StreamSlice(array.o_spikes.payload.shape()), self.cues
+        m.submodules.spike_slice = self._core.abortable(spikes)
+        connect(m, array.o_spikes, spikes.i)
+        self.spikes = items = spikes.o
         m.d.comb += [
             cues.i.payload.eq(items.payload),
             cues.i.valid.eq(items.valid & layer.cues),
             cues.steps.eq(layer.out_steps),
             cues.cue_base.eq(layer.cue_base),
             cues.outputs.eq(layer.outputs),
-            self.takes_spikes.eq(~layer.cues | cues.i.ready),
+            items.ready.eq(~layer.cues | cues.i.ready),
         ]
         values, results = array.o_values, self.result_port
         to_results = Signal()
@@ -156,14 +158,16 @@ class TokenPath:
         ]
         self.value_row = row = Signal.like(attention.query.addr)
         self.value_data = packed = Signal(config.lanes * config.token_bits)
-        next_row = Signal.like(row)
-        m.d.comb += [
+        next_row, first, tile = Signal.like(row), Signal(), Signal.like(values.payload.tile)
+        self.value_valid = written = Signal()
+        m.d.sync += [
+            written.eq(values.valid & ~to_results),
             packed.eq(Cat(value[: config.token_bits] for value in values.payload.values)),
-            row.eq(next_row),
+            first.eq(values.payload.position == 0),
+            tile.eq(values.payload.tile),
         ]
-        with m.If(values.payload.position == 0):
-            m.d.comb += row.eq(values.payload.tile)
-        with m.If(values.valid & ~to_results):
+        m.d.comb += row.eq(Mux(first, tile, next_row))
+        with m.If(written):
             m.d.sync += next_row.eq(row + layer.tiles)
         for destination, port in (
             (Destination.QUERY, attention.query),
@@ -171,7 +175,7 @@ class TokenPath:
             (Destination.VALUE, attention.value),
         ):
             m.d.comb += [
-                port.en.eq(values.valid & (layer.destination == destination)),
+                port.en.eq(written & (layer.destination == destination)),
                 port.addr.eq(row),
                 port.data.eq(packed),
             ]

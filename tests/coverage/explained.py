@@ -42,10 +42,14 @@ _PACED = (
 )
 _ONE_WORD = "a row or line of this core is one 32-bit word; the cores of tests/rtl/test_host.py have several"
 
+_TAKEN = "spikes never wait here: a token's cues are counted faster than the array fires"
+
 EXPLANATIONS = (
     Explanation("line", r".*\.attention\.results", "^else: .*r_en", _PACED),
     Explanation("line", r".*\.attention_slice", "", _PACED),
     Explanation("toggle", r".*\.attention_slice", "full|waiting", _PACED),
+    Explanation("line", r".*\.spike_slice", "", _TAKEN),
+    Explanation("toggle", r".*\.spike_slice", "full|waiting", _TAKEN),
     Explanation("line", r".*\.attention\.normalise", r"^case: .*9'h", "a reciprocal that no sum of these runs needs"),
     Explanation("line", r".*\.host", "^else: ", _ONE_WORD),
     Explanation("toggle", r".*\.host", r"word.*", _ONE_WORD),

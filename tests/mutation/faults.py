@@ -98,14 +98,14 @@ FAULTS = (
     Fault(
         "stale state: the membrane of the neighbour before",
         "fire.py",
-        "lane.strobes.fresh.eq(stages[RESULT_STAGE + 1].fresh)",
-        "lane.strobes.fresh.eq(0)",
+        "strobes.fresh.eq(charging & stages[RESULT_STAGE - 1].fresh)",
+        "strobes.fresh.eq(0)",
     ),
     Fault(
         "wrong sign: the sign plane is added",
         "fire.py",
-        "lane.strobes.negate.eq(layer.integer & layer.signed & stages[1].fresh)",
-        "lane.strobes.negate.eq(0)",
+        "strobes.negate.eq(layer.integer & layer.signed & stages[0].fresh)",
+        "strobes.negate.eq(0)",
     ),
     Fault(
         "wrong tie-break: equal keys rank the later token first",
@@ -200,8 +200,8 @@ FAULTS = (
     Fault(
         "off by one: the gather forgets a line",
         "gather.py",
-        "line == layer.lines - 1",
-        "line == layer.lines - 2",
+        "last_line.eq(layer.lines - 1)",
+        "last_line.eq(layer.lines - 2)",
     ),
     Fault(
         "missing reset: a head's dot product goes on",

@@ -125,11 +125,11 @@ def test_accumulators_agree_with_reference() -> None:
         while len(observed) < len(groups):
             while not ctx.get(dut.full):
                 await ctx.tick()
-            observed.append([[ctx.get(dut.sums[lane][s]) for s in range(3)] for lane in range(2)])
-            assert ctx.get(dut.final) == (len(observed) == len(groups))
+            assert ctx.get(dut.final) == (len(observed) == len(groups) - 1)
             ctx.set(dut.taken, 1)
             await ctx.tick()
             ctx.set(dut.taken, 0)
+            observed.append([[ctx.get(dut.sums[lane][s]) for s in range(3)] for lane in range(2)])
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)

@@ -76,7 +76,7 @@ def simulate(neurons: list[Neuron]) -> list[list[int]]:
                     "negate": fields["integer"] and fields["signed"] and at[1][0] == 0,
                     "charge": now[RESULT_STAGE],
                     "leak": now[RESULT_STAGE + 1],
-                    "fresh": at[RESULT_STAGE + 1][0] == 0,
+                    "fresh": now[RESULT_STAGE] and at[RESULT_STAGE][0] == 0,
                     "update": now[SPIKE_STAGE - 1],
                 }
                 ctx.set(lane.strobes, strobes)

@@ -77,5 +77,5 @@ def test_units_run_in_program_order_and_are_counted() -> None:
 def test_a_background_unit_postpones_the_next_start() -> None:
     units, wait = len(UNIT_OPS), 2 * FETCH_CYCLES
     seen = run_sequencer(make_program(), [3] * units, hold=wait)
-    waited = (units - 1) * (wait + 1 - FETCH_CYCLES)
+    waited = (units - 1) * (wait + 2 - FETCH_CYCLES)
     assert seen["cycles"] == units * (3 + HANDOVER_CYCLES) + (units + 1) * FETCH_CYCLES + waited

@@ -38,7 +38,7 @@ class _Units:
             dut.dones.value = 0
             if bench.pauses():
                 busy = bench.rng.randint(1, 3 * FETCH_CYCLES)
-                self.waits += max(busy - FETCH_CYCLES, 0)
+                self.waits += max(busy - FETCH_CYCLES + 1, 0)
                 dut.hold.value = 1
                 await bench.tick(busy)
                 assert not int(dut.starts.value)

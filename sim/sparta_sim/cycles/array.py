@@ -128,7 +128,8 @@ class _Tile:
     def __init__(self, line: int, *, planes: bool) -> None:
         self._line = line
         self._step_cycles, self._lead = (1, PLANE_LEAD) if planes else (STEP_CYCLES, STEP_LEAD)
-        self._accepted = _FIRST_ROW - 1 - _NEW_POSITION
+        self._kept = _FIRST_ROW - 1 - _NEW_POSITION
+        self._accepted = (-1, -1)
         self._read = 0
         self._room = [0] * QUEUE_LINES
         self._issued = 0
@@ -139,8 +140,11 @@ class _Tile:
     def row(self, gap: int, row: _Row, before: list[int], end: bool) -> None:
         """One row: scanned and issued line by line. ``before[e]`` counts active entries below e."""
         low, high = row.low, row.high
-        self._accepted = max(self._accepted + gap, self._read)
-        self._read = max(self._read, self._accepted)
+        before_last, last_row = self._accepted
+        self._kept = max(self._kept + gap, before_last + 1)
+        accepted = max(self._kept + 1, self._read)
+        self._accepted = (last_row, accepted)
+        self._read = max(self._read, accepted)
         while True:
             stop = min(low // self._line * self._line + self._line, high)
             count = before[stop] - before[low] if low < high else 0

@@ -114,7 +114,7 @@ def predict(
                     count += earlier
                     waits += max(fields["outputs"] - earlier - FETCH_CYCLES - 1, 0)
                 if fields["cues"]:
-                    waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES - 1, 0)
+                    waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES, 0)
             case Op.SCORE:
                 count = score_cycles(config, fields)
             case Op.RANK:

@@ -106,7 +106,7 @@ class FireLaneContract(Contract):
             lane.strobes.total.eq(go[1]),
             lane.strobes.charge.eq(go[5]),
             lane.strobes.leak.eq(go[6]),
-            lane.strobes.fresh.eq(go[6] & fresh[6]),
+            lane.strobes.fresh.eq(go[5] & fresh[5]),
             lane.strobes.update.eq(go[7]),
         ]
         low, high = -(1 << config.membrane_bits - 1), (1 << config.membrane_bits - 1) - 1
