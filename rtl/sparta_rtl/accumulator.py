@@ -61,8 +61,11 @@ class Accumulators(wiring.Component):
         m = Module()
         config = self._config
         fetched, entry = Signal(entry_layout(config)), Signal(entry_layout(config))
-        fetched_valid, valid, end = Signal(), Signal(), Signal()
-        row = Signal(data.ArrayLayout(signed(config.weight_bits), config.lanes))
+        fetched_valid, valid = Signal(), Signal()
+        end = Signal(init=1)  # a reset ends a group, so that its sums begin at zero
+        row = Signal(data.ArrayLayout(signed(config.weight_bits), config.lanes), reset_less=True)
+        sums = Signal(sums_layout(config), reset_less=True)
+        m.d.comb += self.sums.eq(sums)
         m.d.sync += [
             fetched_valid.eq(self.valid),
             fetched.eq(self.entry),
@@ -78,11 +81,11 @@ class Accumulators(wiring.Component):
 
         for lane in range(config.lanes):
             for step in range(config.steps):
-                total = Signal(signed(config.acc_bits), name=f"acc_{lane}_{step}")
+                total = Signal(signed(config.acc_bits), name=f"acc_{lane}_{step}", reset_less=True)
                 added = Signal(signed(config.acc_bits), name=f"added_{lane}_{step}")
                 m.d.comb += added.eq(total + self._addend(entry, row[lane], step))
                 with m.If(end):
-                    m.d.sync += [total.eq(0), self.sums[lane][step].eq(added)]
+                    m.d.sync += [total.eq(0), sums[lane][step].eq(added)]
                 with m.Elif(valid):
                     m.d.sync += total.eq(added)
 

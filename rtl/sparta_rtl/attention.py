@@ -200,7 +200,7 @@ class AttentionUnit(wiring.Component):
         """Give each value its rank and feature; done after the last one. High when a chunk's last value leaves."""
         config, item = self._config, self.o.payload
         rank, last_rank = Signal.like(item.rank), Signal.like(item.rank)
-        lane, chunk = Signal(range(config.lanes)), Signal.like(self.layer.chunks)
+        lane, last_lane, chunk = Signal(range(config.lanes)), Signal(), Signal.like(self.layer.chunks)
         accepted, chunk_ends, rank_step, head_ends = Signal(), Signal(), Signal(), Signal()
         head = walk_heads(m, self.layer, self.start, head_ends)
         last_of_heads = last_of(m, rank, last_rank, rank_step, last_rank == 0)
@@ -213,10 +213,12 @@ class AttentionUnit(wiring.Component):
             item.value.eq(values.payload),
             values.ready.eq(self.o.ready),
             accepted.eq(self.o.valid & self.o.ready),
-            chunk_ends.eq(accepted & (lane == config.lanes - 1)),
+            chunk_ends.eq(accepted & last_lane),
             rank_step.eq(chunk_ends & last_chunk),
             head_ends.eq(chunk_ends & last_chunk & last_of_heads),
         ]
+        with m.If(accepted):
+            m.d.sync += last_lane.eq(lane == config.lanes - 2)
         m.d.sync += [
             lane.eq(lane + accepted),
             chunk.eq(chunk + chunk_ends),

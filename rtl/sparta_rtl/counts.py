@@ -55,14 +55,13 @@ class CountUnit(wiring.Component):
         write, read = cells.write_port(), cells.read_port(domain="comb")
         slot, lane = Signal(range(config.fire_share)), Signal(range(config.fire_lanes))
         sending, complete = Signal(), Signal()
-        sent, last = Signal.like(self.outputs), Signal()
+        left, last = Signal.like(self.outputs), Signal()
         last_slot, last_lane = Signal(), Signal()
-        slots, outputs = Signal.like(self.slots), Signal.like(self.outputs)
+        slots = Signal.like(self.slots)
         m.d.comb += [
             read.addr.eq(Mux(sending, slot, self.i.slot)),
             write.addr.eq(self.i.slot),
             write.en.eq(self.valid),
-            last.eq(sent + 1 == outputs),
             last_slot.eq(slot + 1 == slots),
             last_lane.eq(lane == config.fire_lanes - 1),
             complete.eq(self.valid & self.i.last_group & (self.i.slot + 1 == self.slots)),
@@ -75,11 +74,11 @@ class CountUnit(wiring.Component):
             before = Mux(self.i.first_group, 0, read.data[n])
             m.d.comb += write.data[n].eq(before + popcount(self.i.words[n]))
         with m.If(complete):
-            m.d.sync += [sending.eq(1), slots.eq(self.slots), outputs.eq(self.outputs)]
+            m.d.sync += [sending.eq(1), slots.eq(self.slots)]
             with m.If(self.i.first_tile):
-                m.d.sync += sent.eq(0)
+                m.d.sync += [left.eq(self.outputs), last.eq(self.outputs == 1)]
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += [sent.eq(sent + 1), lane.eq(lane + 1)]
+            m.d.sync += [left.eq(left - 1), last.eq(left == 2), lane.eq(lane + 1)]
             with m.If(last_lane):
                 m.d.sync += [lane.eq(0), slot.eq(slot + 1)]
             with m.If(last | (last_lane & last_slot)):

@@ -10,7 +10,7 @@ from amaranth.utils import ceil_log2, exact_log2
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination, Op
 from sparta_rtl.accumulator import sums_layout
-from sparta_rtl.hilif import RESULT_STAGE, SPIKE_STAGE, FireLane, lane_header, lane_strobes
+from sparta_rtl.hilif import RESULT_STAGE, SPIKE_STAGE, FireLane, lane_header, lane_mode, lane_strobes
 from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_layout
 from sparta_rtl.plane_items import PlaneItems
 
@@ -24,6 +24,10 @@ STEP_LEAD, PLANE_LEAD = 3, 6
 
 QUEUE_ITEMS = 6
 """Results computed or waiting. A group starts only if its result has a place, so nothing stops half-way."""
+
+
+_LANES_OF_A_MODE = 4
+"""Lanes that share a copy of what they need of the descriptor."""
 
 
 class FireStage(wiring.Component):
@@ -171,6 +175,7 @@ class FireStage(wiring.Component):
         self._lanes = [FireLane(config) for _ in range(config.lanes)]
         self._words = Signal(self._item["words"].shape)
         spiked, strobes, decided = stages[SPIKE_STAGE], Signal(lane_strobes()), self._decided
+        modes = self._modes(m)
         charging = stages[RESULT_STAGE - 1].valid & stages[RESULT_STAGE - 1].fires
         m.d.sync += [
             strobes.read.eq(decided.valid & decided.plane),
@@ -187,17 +192,29 @@ class FireStage(wiring.Component):
             m.d.comb += [
                 lane.sum.eq(self.sums[n][stages[0].step]),
                 lane.header.eq(self.header[n]),
-                lane.mode.integer.eq(layer.integer & ~layer.direct),
-                lane.mode.logits.eq(layer.destination == Destination.LOGITS),
-                lane.mode.soft.eq(layer.soft),
-                lane.mode.shift.eq(layer.shift),
-                lane.mode.v_reset.eq(layer.v_reset),
+                lane.mode.eq(modes[n // _LANES_OF_A_MODE]),
                 lane.strobes.eq(strobes),
             ]
             for step in range(config.steps):
                 here = spiked.step == step
                 with m.If(spiked.valid & (here | (spiked.step == 0))):
                     m.d.sync += self._words[n][step].eq(lane.spike & here)
+
+    def _modes(self, m: Module) -> list[data.View]:
+        """What the lanes need of the descriptor, a copy for a few of them, each one cycle after the one before."""
+        layer, lanes = self.layer, self._config.lanes
+        modes = [
+            Signal(lane_mode(self._config), name=f"mode{n}") for n in range(-(-lanes // _LANES_OF_A_MODE))
+        ]
+        m.d.sync += [
+            modes[0].integer.eq(layer.integer & ~layer.direct),
+            modes[0].logits.eq(layer.destination == Destination.LOGITS),
+            modes[0].soft.eq(layer.soft),
+            modes[0].shift.eq(layer.shift),
+            modes[0].v_reset.eq(layer.v_reset),
+            *(later.eq(earlier) for earlier, later in pairwise(modes)),
+        ]
+        return modes
 
     def _queue_results(self, m: Module) -> None:
         """Finished results, with their addresses, into the output queues."""

@@ -198,19 +198,24 @@ class GateUnit(wiring.Component):
         flush = GAIN_LATENCY + COUNT_LATENCY + self._lines - 1
         count = Signal(range(max(flush, config.line)))
         chunk, group, token = Signal.like(layer.chunks), Signal.like(layer.groups), Signal.like(issue.token)
-        period = Signal.like(layer.groups)
-        m.d.sync += period.eq(Mux(layer.groups > self._lines, layer.groups, self._lines))
+        last_group, last_slot, last_token = Signal.like(group), Signal.like(group), Signal.like(token)
+        m.d.sync += [
+            last_group.eq(layer.groups - 1),
+            last_slot.eq(Mux(layer.groups > self._lines, layer.groups, self._lines) - 1),
+            last_token.eq(layer.tokens - 1),
+        ]
         m.d.comb += [
             issue.token.eq(token),
             issue.group.eq(group),
             issue.first_group.eq(group == 0),
-            issue.last_group.eq(group == layer.groups - 1),
+            issue.last_group.eq(group == last_group),
         ]
 
         pooled, feature, moves = Signal.like(sums[0]), Signal.like(self.pool.addr), Signal()
         last_chunk = Signal()
-        m.d.comb += [last_chunk.eq(chunk == layer.chunks - 1), self.pool.addr.eq(feature)]
+        m.d.comb += self.pool.addr.eq(feature)
         m.d.sync += [
+            last_chunk.eq(chunk == layer.chunks - 1),
             pooled.eq(Array(sums)[count]),
             moves.eq(0),
             self.pool.data.eq(pooled << layer.pool_shift),
@@ -229,11 +234,11 @@ class GateUnit(wiring.Component):
                     m.d.sync += feature.eq(layer.feature_base)
                     m.next = "READ"
             with m.State("READ"):
-                m.d.comb += issue.valid.eq(group < layer.groups)
+                m.d.comb += issue.valid.eq(group <= last_group)
                 m.d.sync += group.eq(group + 1)
-                with m.If(group == period - 1):
+                with m.If(group == last_slot):
                     m.d.sync += [group.eq(0), token.eq(token + 1)]
-                    with m.If(token == layer.tokens - 1):
+                    with m.If(token == last_token):
                         m.next = "FLUSH"
             with m.State("FLUSH"):
                 m.d.sync += count.eq(count + 1)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import IntEnum
 
-from amaranth.hdl import Cat, Module, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -217,7 +217,6 @@ class HostPort(wiring.Component):
         m.d.comb += self.counter_stalls.en.eq(1)
 
     def _loader(self, m: Module, at: Mapping[Register, Signal], value: Signal, now: Signal) -> None:
-        target, row, word = Signal(3), Signal(20), Signal(range(256))
         ports = {} if self._config.stream_bits else {LoadTarget.WEIGHTS: self.weights}
         if self._config.attention:
             ports |= {
@@ -225,40 +224,40 @@ class HostPort(wiring.Component):
                 LoadTarget.FACTORS: self.factors,
                 LoadTarget.MLP: self.mlp,
             }
-        collected = Signal(max(len(port.data) for port in ports.values()))
+        words = {kind: -(-len(port.data) // 32) for kind, port in ports.items()}
+        words[LoadTarget.PROGRAM] = DESCRIPTOR_WORDS
+        row, word, last_word = Signal(20), Signal(range(256)), Signal(range(256), init=DESCRIPTOR_WORDS - 1)
+        chosen = {
+            kind: Signal(name=f"load_{kind.name.lower()}", init=kind is LoadTarget.PROGRAM) for kind in words
+        }
+        collected = Signal(32 * max(words.values()), reset_less=True)
+        loads, complete = Signal(), Signal()
+        m.d.comb += [
+            loads.eq(now & at[Register.LOAD_DATA]),
+            complete.eq(loads & (word == last_word)),
+        ]
         with m.If(now & at[Register.LOAD_TARGET]):
-            m.d.sync += [target.eq(value), word.eq(0)]
-        with m.If(now & at[Register.LOAD_ROW]):
-            m.d.sync += [row.eq(value), word.eq(0)]
-        written = Signal()
-        m.d.sync += written.eq(0)
-        with m.If(now & at[Register.LOAD_DATA]):
-            m.d.sync += word.eq(word + 1)
-            with m.Switch(target):
-                with m.Case(LoadTarget.PROGRAM):
-                    with m.If(word == DESCRIPTOR_WORDS - 1):
-                        m.d.sync += [word.eq(0), row.eq(row + 1)]
-                for kind, port in ports.items():
-                    last = -(-len(port.data) // 32) - 1
+            m.d.sync += [selected.eq(value[:3] == kind) for kind, selected in chosen.items()]
+            with m.Switch(value[:3]):
+                for kind, count in words.items():
                     with m.Case(kind):
-                        for n in range(last + 1):
-                            with m.If(word == n):
-                                m.d.sync += collected[32 * n : 32 * n + 32].eq(value)
-                        with m.If(word == last):
-                            m.d.sync += [word.eq(0), written.eq(1)]
+                        m.d.sync += last_word.eq(count - 1)
+        with m.If(now & at[Register.LOAD_ROW]):
+            m.d.sync += row.eq(value)
+        with m.If(now & (at[Register.LOAD_TARGET] | at[Register.LOAD_ROW])):
+            m.d.sync += word.eq(0)
+        with m.If(loads):
+            m.d.sync += [word.eq(word + 1), collected.eq(Cat(collected[32:], value))]
+        with m.If(complete):
+            m.d.sync += [word.eq(0), row.eq(row + 1)]
         m.d.sync += [
-            self.program.en.eq(now & at[Register.LOAD_DATA] & (target == LoadTarget.PROGRAM)),
+            self.program.en.eq(loads & chosen[LoadTarget.PROGRAM]),
             self.program.addr.eq(Cat(word[:4], row)),
             self.program.data.eq(value),
         ]
         for kind, port in ports.items():
-            m.d.comb += [
-                port.en.eq(written & (target == kind)),
-                port.addr.eq(row),
-                port.data.eq(collected),
-            ]
-        with m.If(written):
-            m.d.sync += row.eq(row + 1)
+            m.d.sync += [port.en.eq(complete & chosen[kind]), port.addr.eq(row)]
+            m.d.comb += port.data.eq(collected[len(collected) - 32 * words[kind] :])
 
     def _axi_reads(self, m: Module) -> None:
         axil, pending = self.axil, Signal()
@@ -295,23 +294,17 @@ class HostPort(wiring.Component):
 
     def _input_lines(self, m: Module) -> None:
         words = -(-len(self.line.data) // 32)
-        word = Signal(range(max(words, 2)))
-        earlier = [Signal(unsigned(32), name=f"input{n}") for n in range(words - 1)]
+        word, collected = Signal(range(max(words, 2))), Signal(32 * words, reset_less=True)
         row = Signal.like(self.line.addr)
         m.d.comb += [
             self.spikes.ready.eq(~(self.busy | self.start | self.abort)),
-            self.line.addr.eq(row),
-            self.line.data.eq(Cat(*earlier, self.spikes.payload)),
+            self.line.data.eq(collected),
         ]
+        m.d.sync += [self.line.en.eq(0), self.line.addr.eq(row)]
         with m.If(self.spikes.valid & self.spikes.ready):
-            for n, signal in enumerate(earlier):
-                with m.If(word == n):
-                    m.d.sync += signal.eq(self.spikes.payload)
+            m.d.sync += [word.eq(word + 1), collected.eq(Cat(collected[32:], self.spikes.payload))]
             with m.If(word == words - 1):
-                m.d.comb += self.line.en.eq(~0)
-                m.d.sync += [word.eq(0), row.eq(row + 1)]
-            with m.Else():
-                m.d.sync += word.eq(word + 1)
+                m.d.sync += [self.line.en.eq(~0), word.eq(0), row.eq(row + 1)]
         rewind = self.finished | self.abort
         with m.If(rewind | self.lost if self._config.stream_bits else rewind):
             m.d.sync += [row.eq(0), word.eq(0)]

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
+from sparta_rtl.popcount import at_most_one
 from sparta_rtl.scanner import line_layout
 
 __all__ = ["EntryIssue", "entry_layout"]
@@ -65,17 +66,18 @@ class EntryIssue(wiring.Component):
         lowest = Signal(config.line)
         last, issue, credit = Signal(), Signal(), Signal(init=1)
         m.d.comb += [
-            last.eq(line.mask == 0),
             issue.eq(busy & (credit | ~last | ~line.end)),
             self.i.ready.eq(~busy | (issue & last)),
         ]
-        # ``lowest`` has the entry that is issued next, ``line.mask`` those after it.
+        # ``lowest`` has the entry that is issued next, ``line.mask`` those after it; ``last`` : there are none.
         with m.If(issue):
             m.d.sync += [lowest.eq(line.mask & -line.mask), line.mask.eq(line.mask & (line.mask - 1))]
+            m.d.sync += last.eq(at_most_one(line.mask))
         with m.If(self.i.ready):
             mask = self.i.payload.mask
             m.d.sync += [busy.eq(self.i.valid), line.eq(self.i.payload)]
             m.d.sync += [lowest.eq(mask & -mask), line.mask.eq(mask & (mask - 1))]
+            m.d.sync += last.eq(self.i.payload.single)
         with m.If(self.free):
             m.d.sync += credit.eq(1)
         with m.Elif(issue & last & line.end):

@@ -281,6 +281,6 @@ class NeuronArray(wiring.Component):
         for lane in range(config.lanes):
             moved = Signal(signed(config.membrane_bits + 1), name=f"moved{lane}")
             theta = Signal(signed(config.membrane_bits), name=f"theta{lane}")
-            m.d.comb += moved.eq(header[lane].threshold + offset)
+            m.d.sync += moved.eq(header[lane].threshold + offset)
             m.d.sync += theta.eq(Mux(moved < 1, 1, Mux(moved > largest, largest, moved)))
             m.d.comb += fire.header[lane].threshold.eq(theta)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
 
-__all__ = ["adder_tree", "delay", "last_of", "saturate"]
+__all__ = ["adder_tree", "chosen_by", "delay", "last_of", "saturate"]
 
 
 def delay(m: Module, value: ValueLike, cycles: int, enable: ValueLike = 1) -> Value:
@@ -16,6 +16,13 @@ def delay(m: Module, value: ValueLike, cycles: int, enable: ValueLike = 1) -> Va
             m.d.sync += stage.eq(line)
         line = stage
     return line
+
+
+def chosen_by(index: Value, values: Sequence[Value]) -> Value:
+    """``values[index]`` as a tree, in which each bit of ``index`` chooses; its number is a power of two."""
+    for bit in index:
+        values = [Mux(bit, odd, even) for even, odd in zip(values[::2], values[1::2], strict=True)]
+    return values[0]
 
 
 def last_of(m: Module, counter: Value, limit: Value, step: ValueLike, again: ValueLike) -> Signal:

@@ -142,10 +142,8 @@ class RankUnit(wiring.Component):
 
         # Scores of all tokens go to the selector; then (listing) its results go through the reader to the lists.
         rate, wins, listing, emit = Signal(), Signal(), Signal(), Signal()
-        m.d.comb += [
-            rate.eq(layer.by == RankBy.RATE),
-            wins.eq((layer.by == RankBy.MSP) | (layer.by == RankBy.FUSION)),
-        ]
+        m.d.comb += wins.eq((layer.by == RankBy.MSP) | (layer.by == RankBy.FUSION))
+        m.d.sync += rate.eq(layer.by == RankBy.RATE)
         with m.If(self.start):
             m.d.sync += listing.eq(0)
         with m.Elif(emit):
@@ -186,19 +184,19 @@ class RankUnit(wiring.Component):
     ) -> None:
         """Read the records of all tokens, one in a period; then those of the ranked ones as they come."""
         config, layer = self._config, self.layer
-        running, spatial, period = Signal(), Signal(), Signal(range(SPATIAL_PERIOD + 1))
+        running, spatial, last_slot = Signal(), Signal(), Signal(range(SPATIAL_PERIOD))
         token, slot = Signal(range(config.max_tokens)), Signal(range(SPATIAL_PERIOD))
-        m.d.comb += spatial.eq((layer.by == RankBy.FUSION) & layer.spatial)
+        m.d.sync += spatial.eq((layer.by == RankBy.FUSION) & layer.spatial)
         with m.Switch(layer.by):
             with m.Case(RankBy.FUSION):
-                m.d.comb += period.eq(Mux(spatial, SPATIAL_PERIOD, MLP_PERIOD))
+                m.d.sync += last_slot.eq(Mux(layer.spatial, SPATIAL_PERIOD, MLP_PERIOD) - 1)
             with m.Case(RankBy.PRIORITY):
-                m.d.comb += period.eq(MLP_PERIOD)
+                m.d.sync += last_slot.eq(MLP_PERIOD - 1)
             with m.Default():
-                m.d.comb += period.eq(1)
+                m.d.sync += last_slot.eq(0)
         with m.If(self.start):
             m.d.sync += [running.eq(1), token.eq(0), slot.eq(0)]
-        with m.Elif(running & (slot != period - 1)):
+        with m.Elif(running & (slot != last_slot)):
             m.d.sync += slot.eq(slot + 1)
         with m.Elif(running):
             m.d.sync += [slot.eq(0), token.eq(token + 1), running.eq(~reader.last)]

@@ -134,12 +134,9 @@ class WindowRows(wiring.Component):
         left, right, skip = (Signal(signed(_COLUMN_BITS)) for _ in range(3))
         start_row, row, weight = self._start_row, Signal.like(origin), Signal.like(self.first_weight)
         kernel_row, group = Signal.like(layer.kernel_height), Signal.like(layer.groups)
-        input_row, live, last_row, last_group = Signal(signed(_ROW_BITS)), Signal(), Signal(), Signal()
-        m.d.comb += [
-            live.eq((input_row >= 0) & (input_row < layer.in_height)),
-            last_row.eq((kernel_row + 1 == layer.kernel_height) | (input_row + 1 == layer.in_height)),
-            last_group.eq(group + 1 == layer.groups),
-        ]
+        input_row, live = Signal(signed(_ROW_BITS)), Signal()
+        last_row, last_group, one_row = Signal(), Signal(), Signal()
+        m.d.comb += live.eq((input_row >= 0) & (input_row < layer.in_height))
 
         self._valid = valid = Signal()
         self._row = issued = Signal(
@@ -164,6 +161,7 @@ class WindowRows(wiring.Component):
                     left.eq(Mux(self._column < 0, 0, self._column)),
                     skip.eq(Mux(self._column < 0, -self._column, 0)),
                     right.eq(self._column + layer.run),
+                    one_row.eq((layer.kernel_height == 1) | (self._top + 1 == layer.in_height)),
                 ]
                 m.next = "CLIP"
             with m.State("CLIP"):
@@ -174,6 +172,8 @@ class WindowRows(wiring.Component):
                     input_row.eq(self._top),
                     kernel_row.eq(0),
                     group.eq(0),
+                    last_row.eq(one_row),
+                    last_group.eq(layer.groups == 1),
                 ]
                 m.next = "ROWS"
             with m.State("ROWS"):
@@ -190,6 +190,7 @@ class WindowRows(wiring.Component):
                     input_row.eq(input_row + 1),
                     row.eq(row + layer.row_pitch),
                     weight.eq(weight + layer.run),
+                    last_row.eq((kernel_row + 2 == layer.kernel_height) | (input_row + 2 == layer.in_height)),
                 ]
                 with m.If(last_row):
                     m.d.sync += [
@@ -198,6 +199,8 @@ class WindowRows(wiring.Component):
                         row.eq(start_row),
                         weight.eq(self.first_weight + skip),
                         group.eq(group + 1),
+                        last_row.eq(one_row),
+                        last_group.eq(group + 2 == layer.groups),
                     ]
                 with m.If(last_row & last_group):
                     m.d.comb += self._next_position.eq(1)

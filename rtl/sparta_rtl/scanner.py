@@ -8,6 +8,7 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
 from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.memory import ReadPort
+from sparta_rtl.popcount import at_most_one
 from sparta_rtl.rows import row_layout
 
 __all__ = ["QUEUE_LINES", "LineScanner", "line_layout"]
@@ -20,13 +21,14 @@ def line_layout(config: CoreConfig) -> data.StructLayout:
     """One spike line with work in it.
 
     mask : entries inside the window with a spike in this group, all of them with ``dense``;
-    words : S bits an entry, as in the memory;
+    single : there is one of them at most;  words : S bits an entry, as in the memory;
     weight : weight row of entry 0, modulo the memory's depth;  end : last line of its position and group (the
     mask may be zero);  final : last line of the tile.
     """
     return data.StructLayout(
         {
             "mask": config.line,
+            "single": 1,
             "words": data.ArrayLayout(config.steps, config.line),
             "weight": range(config.weight_rows),
             "end": 1,
@@ -97,7 +99,7 @@ class LineScanner(wiring.Component):
             m.d.sync += last.eq(self.i.payload.lines == 0)
 
         # A line: read -> fetched -> found (with its words) -> masked (and dropped, or queued).
-        fetched, found, masked = Signal(line), Signal(line), Signal(line)
+        fetched, found, masked, queued = Signal(line), Signal(line), Signal(line), Signal(line)
         fetched_valid, found_valid, masked_valid, keep = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             fetched_valid.eq(read),
@@ -117,7 +119,9 @@ class LineScanner(wiring.Component):
         m.d.comb += [
             keep.eq(masked.mask.any() | masked.end),
             queue.w_en.eq(masked_valid & keep),
-            queue.w_data.eq(masked),
+            queued.eq(masked),
+            queued.single.eq(at_most_one(masked.mask)),
+            queue.w_data.eq(queued),
             self.o.valid.eq(queue.r_rdy),
             self.o.payload.eq(queue.r_data),
             queue.r_en.eq(self.o.ready),

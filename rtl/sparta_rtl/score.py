@@ -164,12 +164,12 @@ class ScoreUnit(wiring.Component):
         last = {name: Signal.like(layer[name], name=f"last_{name}") for name in fields}
         m.d.sync += [signal.eq(layer[name] - 1) for name, signal in last.items()]
         m.d.comb += [
-            step.eq(phase == periods),
             last_scale.eq(scale == last["scales"]),
             right.eq(column == last["width"]),
             cell_right.eq(cell_column == last["cell_width"]),
             cell_bottom.eq(cell_row == last["cell_height"]),
         ]
+        m.d.sync += step.eq((phase == periods - 1) & ~self.start)
         with m.If(self.start):
             m.d.sync += [running.eq(1), phase.eq(0), scale.eq(0), token.eq(0), table.eq(0), top.eq(1)]
             m.d.sync += [counter.eq(0) for counter in (column, cell_column, cell_row, cell, first_cell)]

@@ -1,6 +1,6 @@
 """The sequencer: fetches one descriptor after the other and lets its unit run."""
 
-from amaranth.hdl import Array, Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -71,13 +71,13 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        words = [Signal(32, name=f"word{n}") for n in range(USED_WORDS)]
+        words = Signal(32 * USED_WORDS, reset_less=True)
         word = Signal(range(USED_WORDS + 1))
         elapsed = Signal(32)
-        op, unit = self.descriptor[:8], Signal(len(UNIT_OPS))
+        op, unit, end = Signal(8), Signal(len(UNIT_OPS)), Signal()
         ended, held = Signal(), Signal()
         m.d.comb += [
-            self.descriptor.eq(Cat(words)),
+            self.descriptor.eq(words),
             self.program.en.eq(1),
             self.program.addr.eq(Cat(word[:4], self.layer)),
             self.counter.addr.eq(self.layer),
@@ -85,6 +85,7 @@ class Sequencer(wiring.Component):
         ]
         m.d.sync += [
             unit.eq(Cat(op == kind for kind in UNIT_OPS)),
+            end.eq(op == Op.END),
             held.eq(self.hold),
             self.starts.eq(self.loads),
             ended.eq((self.dones & unit).any()),
@@ -106,20 +107,18 @@ class Sequencer(wiring.Component):
             with m.State("FETCH"):
                 m.d.sync += word.eq(word + 1)
                 with m.If(word != 0):
-                    m.d.sync += Array(words)[word - 1].eq(self.program.data)
+                    m.d.sync += words.eq(Cat(words[32:], self.program.data))
+                with m.If(word == 1):
+                    m.d.sync += op.eq(self.program.data)
                 with m.If(word == USED_WORDS):
                     m.next = "DISPATCH"
-            with m.State("DISPATCH"):
-                with m.If(held):
-                    pass
-                with m.Elif(op == Op.END):
-                    m.d.comb += self.done.eq(1)
+            with m.State("DISPATCH"), m.If(~held):
+                m.d.comb += [self.loads.eq(unit), self.done.eq(end)]
+                m.d.sync += elapsed.eq(-1)
+                m.next = "RUN"
+                with m.If(end):
                     m.d.sync += self.busy.eq(0)
                     m.next = "IDLE"
-                with m.Else():
-                    m.d.comb += self.loads.eq(unit)
-                    m.d.sync += elapsed.eq(-1)
-                    m.next = "RUN"
             with m.State("RUN"):
                 m.d.comb += self.layer_busy.eq(1)
                 with m.If(ended):

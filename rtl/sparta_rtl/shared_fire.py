@@ -13,7 +13,7 @@ from sparta_rtl.accumulator import sums_layout
 from sparta_rtl.fire import PLANE_LEAD
 from sparta_rtl.hilif import lane_header
 from sparta_rtl.layouts import descriptor_layout, spike_item_layout
-from sparta_rtl.pipeline import saturate
+from sparta_rtl.pipeline import chosen_by, saturate
 
 __all__ = ["LOOP_CYCLES", "SharedFireStage"]
 
@@ -107,11 +107,10 @@ class SharedFireStage(wiring.Component):
         """Which slot is read when; the sums' hand-over."""
         layer, stage = self.layer, Signal(self._stage_layout(), name="decided")
         phase = Signal(range(max(self._config.fire_share, LOOP_CYCLES) + 1))
-        cycles, last, fresh = Signal.like(phase), Signal(), Signal()
+        last_phase, free_phase, last, fresh = Signal.like(phase), Signal.like(phase), Signal(), Signal()
         left, complete = Signal.like(layer.steps), Signal()
         m.d.comb += [
-            cycles.eq(Mux(layer.slots < LOOP_CYCLES, LOOP_CYCLES, layer.slots)),
-            last.eq(phase == cycles - 1),
+            last.eq(phase == last_phase),
             fresh.eq(left == layer.steps),
             stage.valid.eq(self.full & (phase < layer.slots)),
             stage.slot.eq(phase),
@@ -123,9 +122,9 @@ class SharedFireStage(wiring.Component):
         ]
         m.d.sync += [
             self._stages[0].eq(stage),
-            self.free.eq(
-                self.full & ((phase + PLANE_LEAD == cycles) | ((phase == 0) & (cycles < PLANE_LEAD)))
-            ),
+            last_phase.eq(Mux(layer.slots < LOOP_CYCLES, LOOP_CYCLES, layer.slots) - 1),
+            free_phase.eq(Mux(layer.slots < PLANE_LEAD, 0, layer.slots - PLANE_LEAD)),
+            self.free.eq(self.full & (phase == free_phase)),
         ]
         with m.If(self.full):
             m.d.sync += phase.eq(phase + 1)
@@ -198,10 +197,7 @@ class SharedFireStage(wiring.Component):
 
         sums = [self.sums[slot * each + lane][0] for slot in range(share)]
         chosen = Signal(signed(config.acc_bits), name=f"chosen_{lane}")
-        with m.Switch(stages[0].slot):
-            for slot, value in enumerate(sums):
-                with m.Case(slot):
-                    m.d.comb += chosen.eq(value)
+        m.d.comb += chosen.eq(chosen_by(stages[0].slot, sums))
         term = register(chosen, signed(config.acc_bits), "term")
         biased = register(term + parameters.bias, signed(config.sum_bits), "biased")
         shifted = Signal(signed(config.sum_bits), name=f"shifted_{lane}")
@@ -242,8 +238,10 @@ class SharedFireStage(wiring.Component):
         first, of_tile = Signal(len(item.line) + segment_bits), Signal(len(item.line) + segment_bits)
         group, position = Signal.like(layer.out_groups), Signal.like(item.position)
         last_group, began, following = Signal(), Signal(), Signal.like(of_tile)
+        limit = Signal.like(group)
+        m.d.sync += limit.eq(layer.out_groups - 1)
         m.d.comb += [
-            last_group.eq(group + 1 == layer.out_groups),
+            last_group.eq(group == limit),
             following.eq(Mux(self.tile == 0, 0, of_tile + layer.slots)),
         ]
         m.d.sync += began.eq(self.begin)

@@ -32,15 +32,17 @@ class StreamSlice(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        waiting = Signal(self._shape)
+        waiting, payload = Signal(self._shape, reset_less=True), Signal(self._shape, reset_less=True)
         full = Signal()
-        m.d.comb += self.i.ready.eq(~full)
+        m.d.comb += [self.i.ready.eq(~full), self.o.payload.eq(payload)]
+        with m.If(~full):
+            m.d.sync += waiting.eq(self.i.payload)
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [self.o.valid.eq(full | self.i.valid), full.eq(0)]
             with m.If(full):
-                m.d.sync += self.o.payload.eq(waiting)
+                m.d.sync += payload.eq(waiting)
             with m.Else():
-                m.d.sync += self.o.payload.eq(self.i.payload)
-        with m.Elif(self.i.valid & ~full):
-            m.d.sync += [waiting.eq(self.i.payload), full.eq(1)]
+                m.d.sync += payload.eq(self.i.payload)
+        with m.Elif(self.i.valid):
+            m.d.sync += full.eq(1)
         return m

@@ -100,7 +100,7 @@ class TokenMlp(wiring.Component):
             m.d.sync += unit.eq(unit + 1)
         m.d.comb += [
             memory.read.en.eq(self.start | (unit != 0)),
-            memory.read.addr.eq(Cat(Mux(self.start, 0, unit), self.set)),
+            memory.read.addr.eq(Cat(unit, self.set)),
             memory.write.en.eq(self.weights.en),
             memory.write.addr.eq(self.weights.addr),
             memory.write.data.eq(self.weights.data),

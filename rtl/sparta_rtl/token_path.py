@@ -149,8 +149,8 @@ class TokenPath:
         ]
         values, results = array.o_values, self.result_port
         to_results = Signal()
+        m.d.sync += to_results.eq(layer.destination == Destination.LOGITS)
         m.d.comb += [
-            to_results.eq(layer.destination == Destination.LOGITS),
             results.i.payload.eq(values.payload),
             results.i.valid.eq(values.valid & to_results),
             results.outputs.eq(layer.outputs),

@@ -98,12 +98,12 @@ class TokenScorer(wiring.Component):
         x1, x2 = Signal.like(self.key), Signal.like(self.key)
         gated, cue_max = Signal(config.cue_bits + config.gain_bits), (1 << config.cue_bits) - 1
         gated_rate = gated >> config.gain_frac
-        m.d.comb += [
+        m.d.sync += [
             priority.eq(layer.by == RankBy.PRIORITY),
-            by_mlp.eq(priority | (layer.by == RankBy.FUSION)),
+            by_mlp.eq((layer.by == RankBy.PRIORITY) | (layer.by == RankBy.FUSION)),
             spatial.eq((layer.by == RankBy.FUSION) & layer.spatial),
-            ready.eq(by_mlp & Mux(spatial, self.spatial_done, self.valid)),
         ]
+        m.d.comb += ready.eq(by_mlp & Mux(spatial, self.spatial_done, self.valid))
         with m.If(Mux(spatial, delay(m, self.valid, 1), self.valid)):
             m.d.sync += [
                 x1.eq(Mux(priority, record.first, record.msp)),

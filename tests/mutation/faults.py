@@ -54,14 +54,14 @@ FAULTS = (
     Fault(
         "missing reset: sums of a tile go on in the next",
         "accumulator.py",
-        "[total.eq(0), self.sums[lane][step].eq(added)]",
-        "[self.sums[lane][step].eq(added)]",
+        "[total.eq(0), sums[lane][step].eq(added)]",
+        "[sums[lane][step].eq(added)]",
     ),
     Fault(
         "lost entry: the last spike of a row is not added",
         "accumulator.py",
-        "self.sums[lane][step].eq(added)",
-        "self.sums[lane][step].eq(total)",
+        "sums[lane][step].eq(added)",
+        "sums[lane][step].eq(total)",
     ),
     Fault(
         "off by one: a row's last line is skipped",

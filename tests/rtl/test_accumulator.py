@@ -47,7 +47,7 @@ def run_issue(
         while len(entries) < expected:
             offered = ctx.get(dut.i.valid)
             if not offered and place < len(lines) and rng.random() >= stall:
-                ctx.set(dut.i.payload, lines[place])
+                ctx.set(dut.i.payload, lines[place] | {"single": lines[place]["mask"].bit_count() <= 1})
                 ctx.set(dut.i.valid, 1)
             ctx.set(dut.free, cycle in pulses)
             if ctx.get(dut.valid):
