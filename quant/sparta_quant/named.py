@@ -25,6 +25,9 @@ def _all_parts(**fields: object) -> SpartaConfig:
     return SpartaConfig(**{**parts, **fields})  # type: ignore[arg-type]
 
 
+_MANY_STEPS = {"token_frac": 2, "value_frac": 2, "hidden_frac": 2, "query_frac": 3, "key_frac": 3}
+"""Formats for 16 steps or more: tokens are counts of up to T spikes times a gain, and reach about 2 T."""
+
 _DIGITS = SpartaConfig(
     name="digits",
     timesteps=8,
@@ -65,6 +68,7 @@ _NMNIST = _all_parts(
     heads=2,
     attention_layers=2,
     classes=10,
+    **_MANY_STEPS,
 )
 
 _GESTURE = _all_parts(
@@ -79,6 +83,7 @@ _GESTURE = _all_parts(
     heads=2,
     attention_layers=2,
     classes=11,
+    **_MANY_STEPS,
 )
 
 _CIFAR10 = _all_parts(
@@ -110,6 +115,7 @@ _PAPER = _all_parts(
     heads=8,
     attention_layers=10,
     classes=11,
+    **_MANY_STEPS,
 )
 
 NAMED_NETWORKS = {

@@ -86,7 +86,7 @@ _SETTINGS = {
     ),
     "nmnist": TrainSettings(
         epochs=30,
-        finetune_epochs=4,
+        finetune_epochs=8,
         batch=32,
         learning_rate=4e-3,
         finetune_rate=1e-3,

@@ -1,6 +1,7 @@
 """The whole training: both phases, resumed where it was interrupted, measured at the end."""
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def train(
 
     The state after each epoch is kept in ``out_dir / STATE_FILE``: an interrupted training continues from there, with
     the result of an uninterrupted one. The figures of each epoch are in ``out_dir / HISTORY_FILE``. The test set is
-    measured after each phase and chooses nothing.
+    measured after each phase and chooses nothing. Values that the grids cannot hold are named beside the progress.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def train(
     with tqdm(total=trainer.total, initial=trainer.epoch, disable=not shown, unit="epoch") as bar:
         while trainer.epoch < trainer.total:
             if trainer.epoch == settings.epochs and not trainer.finetuning:
-                trainer.start_finetuning(evaluate(trainer.network, test_set).accuracy)
+                _go_to_grids(trainer, test_set, bar)
             bar.set_description("on the grid" if trainer.finetuning else "float")
             started = time.monotonic()
             figures = trainer.run_epoch()
@@ -91,14 +92,23 @@ def train(
             if fabric.is_global_zero:
                 write_text(folder / HISTORY_FILE, json.dumps(trainer.history, indent=1) + "\n")
             bar.update()
-    if not trainer.finetuning:
-        trainer.start_finetuning(evaluate(trainer.network, test_set).accuracy)
+        if not trainer.finetuning:
+            _go_to_grids(trainer, test_set, bar)
     network = trainer.finish()
     levels = config.k_levels if every_k else ()
     measured = _measure(network, test_set, trainer.float_accuracy, levels)
     if fabric.is_global_zero:
         save_checkpoint(network, measured, folder / NETWORK_FILE, trainer.float_parameters)
     return network, measured
+
+
+def _go_to_grids(trainer: Trainer, test_set: Dataset, bar: tqdm) -> None:
+    """Measure the network in floats, say what will saturate, and end the first phase."""
+    accuracy = evaluate(trainer.network, test_set).accuracy
+    if not bar.disable:
+        for overflow in trainer.overflows():
+            bar.write(f"note: {overflow}", file=sys.stderr)
+    trainer.start_finetuning(accuracy)
 
 
 def _measure(

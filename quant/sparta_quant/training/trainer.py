@@ -16,6 +16,7 @@ from sparta_quant.config import SpartaConfig
 from sparta_quant.data import Dataset
 from sparta_quant.network import SpartaNetwork
 from sparta_quant.networks import build_network
+from sparta_quant.ranges import Overflow, overflows
 from sparta_quant.spiking_network import SpikingNetwork
 from sparta_quant.training.settings import TrainSettings
 
@@ -146,15 +147,22 @@ class Trainer:
             group["lr"] = group["factor"] * rate
         return rate
 
+    def overflows(self) -> list[Overflow]:
+        """What the grids cannot hold of the network in floats, on the first training samples."""
+        self.network.eval()
+        return overflows(self.network, self._first_inputs())
+
     def finish(self) -> SpikingNetwork:
         """The deployed network, its feedback controller calibrated on the first training samples."""
         if not self.finetuning:
             self.network.quantize()
         self.network.eval()
-        first = self._train_set.head(_CALIBRATION_SAMPLES)
-        inputs = first.tensor(torch.arange(len(first))).to(self._fabric.device)
-        self.network.calibrate_(first.unpacked(inputs))
+        self.network.calibrate_(self._first_inputs())
         return self.network.cpu().deploy()
+
+    def _first_inputs(self) -> Tensor:
+        first = self._train_set.head(_CALIBRATION_SAMPLES)
+        return first.unpacked(first.tensor(torch.arange(len(first))).to(self._fabric.device))
 
     def save(self, path: Path) -> None:
         """Keep everything that the next epoch depends on."""
