@@ -33,10 +33,8 @@ def windows(frames: NDArray[np.uint8], kernel: tuple[int, int], stride: int) -> 
     count, height, width, channels = frames.shape
     frame, row, pixel, _ = frames.strides
     high, wide = ((size - extent) // stride + 1 for size, extent in zip((height, width), kernel, strict=True))
-    rows = np.ndarray(
-        (count, high, wide, kernel[0]),
-        f"V{kernel[1] * channels}",
-        frames,
-        strides=(frame, stride * row, stride * pixel, row),
-    )
-    return np.ascontiguousarray(rows).view(np.uint8)
+    element, strides = f"V{kernel[1] * channels}", (frame, stride * row, stride * pixel)
+    result = np.empty((count, high, wide, kernel[0]), element)
+    for n in range(kernel[0]):
+        result[..., n] = np.ndarray((count, high, wide), element, frames, n * row, strides)
+    return result.view(np.uint8)

@@ -37,7 +37,7 @@ def gate(op: TokenGate, spikes: dict[str, IntArray], gain: IntArray, group: IntA
     count = np.concatenate(counts, axis=2)
     if group is not None:
         count = rows(count, group)
-    return np.minimum(floor_shift(count * gain.astype(np.int32)[:, :, None], op.shift), op.output.type.max)
+    return saturate(floor_shift(count * gain.astype(np.int32)[:, :, None], op.shift), op.output.type)
 
 
 def _counts(source: GateSource, spikes: NDArray[np.integer]) -> NDArray[np.uint8]:
@@ -54,5 +54,8 @@ def rows(values: NDArray, index: IntArray) -> NDArray:
 
 def pool(op: TokenPool, tokens: IntArray, attended: IntArray) -> IntArray:
     """Features (n, D): sums over tokens (n, N, D) and attention rows (n, K, D) on one grid, shifted."""
-    total = (tokens.sum(axis=1) << op.token_shift) + (attended.sum(axis=1) << op.attention_shift)
+    token_sum, attention_sum = (
+        np.einsum("ntd->nd", values).astype(np.int64) for values in (tokens, attended)
+    )
+    total = (token_sum << op.token_shift) + (attention_sum << op.attention_shift)
     return saturate(floor_shift(total, op.shift), op.output.type)

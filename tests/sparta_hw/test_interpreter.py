@@ -1,16 +1,22 @@
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
+from numba.core.caching import CacheImpl
+from numba.core.dispatcher import Dispatcher
 
 from sparta_hw.errors import CapacityError, InputFileError
 from sparta_hw.interpreter import run, run_stream
 from sparta_hw.interpreter.attention import attention
+from sparta_hw.interpreter.compiled import compiled
 from sparta_hw.interpreter.exact import exact_matmul
 from sparta_hw.interpreter.frames import by_step
-from sparta_hw.interpreter.spiking import convolution, hilif, spiking_conv
+from sparta_hw.interpreter.hilif import hilif
+from sparta_hw.interpreter.spiking import convolution, spiking_conv
 from sparta_hw.ir import Kind, SparseAttention, SpikingConv, ThresholdFeedback, Value
 from sparta_hw.numerics import EXP_TABLE, RECIPROCAL_TABLE, FixedPoint
 from tests.sparta_hw.graphs import random_graph, random_input
@@ -52,10 +58,78 @@ def neuron(soft: bool, leak: int = 128, threshold: int = 10, v_reset: int = 0) -
     ],
 )
 def test_hilif_by_hand(op: SpikingConv, drive: list[int], expected: list[int]) -> None:
-    x = np.array(drive, np.int32).reshape(4, 1, 1)
-    membrane, spikes = np.full((1, 1), op.v_reset, np.int32), np.empty((4, 1, 1), np.uint8)
-    hilif(op, x, op.threshold[None], membrane, spikes)
+    sums = np.array(drive, np.int32).reshape(4, 1, 1, 1, 1)
+    membrane, spikes = np.full((1, 1, 1, 1), op.v_reset, np.int32), np.empty((4, 1, 1, 1, 1), np.uint8)
+    hilif(op, sums, np.zeros(1, np.int64), membrane, spikes)
     assert spikes.reshape(-1).tolist() == expected
+
+
+def scalar_hilif(
+    op: SpikingConv, sums: list[int], channel: int, offset: int, v: int
+) -> tuple[list[int], int]:
+    """The equations of ARCHITECTURE.md, one neuron: its spikes and its last membrane."""
+    theta = max(1, min(32767, int(op.threshold[channel]) + offset))
+    spikes = []
+    for total in sums:
+        x = max(-32768, min(32767, (total + int(op.bias[channel])) >> op.shift))
+        v += ((x - v) * int(op.leak[channel])) >> 8
+        spikes.append(int(v >= theta))
+        if spikes[-1]:
+            v = v - theta if op.soft_reset else op.v_reset
+    return spikes, v
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([1 << 10, 1 << 17, (1 << 30) - 1, (1 << 40) - 1]),
+    st.sampled_from([1, 7, 31]),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_hilif_agrees_with_its_equations(top: int, shift: int, soft: bool, seed: int) -> None:
+    """Sums of 32 and 64 bits up to the largest, saturating currents, extreme parameters, moved thresholds."""
+    rng = np.random.default_rng(seed)
+    steps, n, height, width, channels = rng.integers(1, 6, 5)
+    kind = np.int32 if top < 1 << 30 else np.int64
+    sums = rng.integers(-top, top + 1, (steps, n, height, width, channels)).astype(kind)
+    op = replace(
+        neuron(soft, v_reset=0 if soft else int(rng.integers(-32768, 32768))),
+        shift=shift,
+        bias=rng.integers(-(1 << 23), 1 << 23, channels),
+        leak=rng.choice([1, 128, 255], channels),
+        threshold=rng.choice([1, 100, 32767], channels),
+    )
+    offset = rng.integers(-40000, 40000, n)
+    before = rng.integers(-32768, 32768, (n, height, width, channels)).astype(np.int32)
+    after, spikes = before.copy(), np.empty(sums.shape, np.uint8)
+    hilif(op, sums, offset, after, spikes)
+    for place in np.ndindex(before.shape):
+        drive, start = sums[:, *place].tolist(), int(before[place])
+        expected = scalar_hilif(op, drive, place[-1], int(offset[place[0]]), start)
+        assert (spikes[:, *place].tolist(), after[place]) == expected
+
+
+def test_compiled_loops_need_no_place_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
+    with pytest.raises(RuntimeError, match="no locator"):
+        njit(cache=True)(scalar_sum)
+    assert compiled(scalar_sum)(3) == 6
+
+
+@pytest.mark.parametrize("name", ["attention", "cues", "hilif"])
+def test_compiled_loops_use_nothing_that_could_change_behind_their_back(name: str) -> None:
+    module = vars(import_module(f"sparta_hw.interpreter.{name}"))
+    loops = [value for value in module.values() if isinstance(value, Dispatcher)]
+    used = {n: module[n] for loop in loops for n in loop.py_func.__code__.co_names if n in module}
+    assert loops
+    assert all(value is np or value in loops for value in used.values()), used
+
+
+def scalar_sum(n: int) -> int:
+    total = 0
+    for i in range(n + 1):
+        total += i
+    return total
 
 
 def test_convolution_by_hand() -> None:

@@ -1,5 +1,6 @@
 """The selection's equations (ARCHITECTURE.md, "Numbers"), one number at a time."""
 
+from itertools import pairwise
 from math import isqrt
 
 import numpy as np
@@ -46,6 +47,22 @@ def test_cues_by_hand() -> None:
     assert interval.tolist() == [[(1 + 3) * 8 // 2, 4 * 8]]
     assert burst.tolist() == [[1 * 8 // 2, 0]]
     assert rate.tolist() == [[4 * 8 // 2, 0]]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 32, 255])
+def test_cues_agree_with_their_definition(steps: int) -> None:
+    spikes = (np.random.default_rng(steps).random((2, steps, 3, 2, 2)) < 4 / steps).astype(np.uint8)
+    spikes[1, :, :, 0], spikes[1, :, :, 1] = 0, 1
+    found = np.stack(spike_cues(spikes), axis=-1).reshape(2, 2, 2, 4)
+    for n, row, column in np.ndindex(2, 2, 2):
+        words = [np.flatnonzero(word).tolist() for word in spikes[n, :, :, row, column].T]
+        first = sum(word[0] if word else steps for word in words)
+        count, gaps = sum(map(len, words)), sum(max(len(word) - 1, 0) for word in words)
+        pairs = sum(b - a == 1 for word in words for a, b in pairwise(word))
+        span = sum(word[-1] - word[0] for word in words if word)
+        interval = (span << 3) // gaps if gaps else steps << 3
+        expected = [(first << 3) // 3, interval, (pairs << 3) // 3, (count << 3) // 3]
+        assert found[n, row, column].tolist() == expected
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=12))

