@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparta_hw.config import NAMED_CONFIGS
+from sparta_hw.config import NAMED_CONFIGS, CoreConfig
 from sparta_hw.errors import ConfigError, MismatchError, SpartaError
 from sparta_hw.interpreter import run
 from sparta_hw.passes import compile_model
@@ -56,6 +56,34 @@ def test_cycles_and_entries_are_predicted_exactly(case, simulation, k: int) -> N
         assert predicted.layer_cycles == tuple(result.layer_cycles[sample])
         assert predicted.layer_entries == tuple(result.layer_entries[sample])
         assert predicted.cycles == result.cycles[sample]
+
+
+@pytest.fixture(scope="module")
+def many_lanes() -> CoreConfig:
+    return replace(NAMED_CONFIGS["tiny"], name="many-lanes", lanes=32, line=32, steps=2, spike_lines=512)
+
+
+@pytest.mark.slow
+def test_the_end_waits_for_the_last_logits(many_lanes: CoreConfig) -> None:
+    """They leave one a cycle while END is fetched; of more than 13 in the last tile, some are still there."""
+    extra = {}
+    with ProgramSimulation(compile_model(random_network(1, classes=3), many_lanes)) as simulation:
+        for classes in (3, 13, 14, 20, 32, 33, 50):
+            graph = random_network(1, classes=classes)
+            program = compile_model(graph, many_lanes)
+            simulation.switch(program)
+            spikes = random_spikes(graph, 2)
+            expected = run(graph, spikes)
+            result = run_cosim(program, spikes, expected, simulation=simulation)
+            result.check()
+            for sample in range(len(spikes)):
+                tensors = {"spikes": spikes[sample]} | {
+                    name: value[sample] for name, value in expected.items()
+                }
+                predicted = predict(program, tensors, graph.default_k, graph.default_k)
+                assert predicted.cycles == result.cycles[sample], classes
+            extra[classes] = predicted.waits
+    assert [extra[n] - extra[3] for n in extra] == [0, 0, 1, 7, 19, 0, 5]
 
 
 @pytest.mark.slow

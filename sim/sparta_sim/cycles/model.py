@@ -34,7 +34,7 @@ class Prediction:
     layer_stalls : tuple of int
         Cycles of ``layer_cycles`` in which tiles wait for streamed weights.
     waits : int
-        Cycles in which the next descriptor is there, but cues are still on their way to memory.
+        Cycles in which the next descriptor is there, but cues are still on their way to memory, or results to the host.
     """
 
     layer_cycles: tuple[int, ...]
@@ -109,10 +109,12 @@ def predict(
                 gap = config.lanes + 1 if fields["destination"] == Destination.LOGITS else 0
                 start = sum(cycles) + at * HANDOVER_CYCLES + (at + 1) * FETCH_CYCLES + waits + 1
                 count, stalled = _tiles(config, fields, count, gap, stream, start)
+                earlier = (fields["tiles"] - 1) * fields["slots"] * config.fire_lanes
                 if fields["destination"] == Destination.COUNTS:
-                    earlier = (fields["tiles"] - 1) * fields["slots"] * config.fire_lanes
                     count += earlier
                     waits += max(fields["outputs"] - earlier - FETCH_CYCLES - 1, 0)
+                if fields["destination"] == Destination.LOGITS:
+                    waits += max(fields["outputs"] - earlier - FETCH_CYCLES, 0)
                 if fields["cues"]:
                     waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES, 0)
             case Op.SCORE:
