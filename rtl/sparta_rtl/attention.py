@@ -201,6 +201,7 @@ class AttentionUnit(wiring.Component):
         config, item = self._config, self.o.payload
         rank, last_rank = Signal.like(item.rank), Signal.like(item.rank)
         lane, last_lane, chunk = Signal(range(config.lanes)), Signal(), Signal.like(self.layer.chunks)
+        place = Signal(len(item.feature) - len(lane))
         accepted, chunk_ends, rank_step, head_ends = Signal(), Signal(), Signal(), Signal()
         head = walk_heads(m, self.layer, self.start, head_ends)
         last_of_heads = last_of(m, rank, last_rank, rank_step, last_rank == 0)
@@ -209,7 +210,7 @@ class AttentionUnit(wiring.Component):
         m.d.comb += [
             self.o.valid.eq(values.valid),
             item.rank.eq(rank),
-            item.feature.eq(Cat(lane, head.base + chunk)),
+            item.feature.eq(Cat(lane, place)),
             item.value.eq(values.payload),
             values.ready.eq(self.o.ready),
             accepted.eq(self.o.valid & self.o.ready),
@@ -222,12 +223,16 @@ class AttentionUnit(wiring.Component):
         m.d.sync += [
             lane.eq(lane + accepted),
             chunk.eq(chunk + chunk_ends),
+            place.eq(place + chunk_ends),
             self.done.eq(head_ends & head.last),
         ]
         with m.If(rank_step):
-            m.d.sync += [chunk.eq(0), rank.eq(Mux(last_of_heads, 0, rank + 1))]
+            m.d.sync += [chunk.eq(0), place.eq(head.base), rank.eq(Mux(last_of_heads, 0, rank + 1))]
+        with m.If(head_ends):
+            m.d.sync += place.eq(head.following)
         with m.If(self.start):
             m.d.sync += [
+                place.eq(0),
                 last_rank.eq(self.topk - 1),
                 last_of_heads.eq(self.topk == 1),
                 last_chunk.eq(self.layer.chunks == 1),

@@ -159,7 +159,9 @@ class CueUnit(wiring.Component):
                 with m.If(group == g):
                     m.d.sync += words.eq(item.words)
 
-        shifted = [Signal(groups * config.steps, name=f"word{lane}") for lane in range(config.lanes)]
+        shifted = [
+            Signal(groups * config.steps, name=f"word{lane}", reset_less=True) for lane in range(config.lanes)
+        ]
         for lane, word in enumerate(shifted):
             parts = [
                 Mux(group == g, item.words[lane], Mux(group > g, words[lane], 0))

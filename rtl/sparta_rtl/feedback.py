@@ -7,10 +7,11 @@ from amaranth.lib.wiring import In, Out
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
 from sparta_rtl.layouts import descriptor_layout
+from sparta_rtl.pipeline import delay
 
 __all__ = ["FEEDBACK_CYCLES", "FeedbackUnit"]
 
-FEEDBACK_CYCLES = 7
+FEEDBACK_CYCLES = 8
 """Cycles from ``start`` to ``done``: last value, shifted sum, activity, error, distance, change, state."""
 
 _ACTIVITY_BITS = 16
@@ -43,7 +44,7 @@ class FeedbackUnit(wiring.Component):
 
     Notes
     -----
-    ``cycles = 7``.
+    ``cycles = 8``.
     """
 
     start: Signal
@@ -81,12 +82,13 @@ class FeedbackUnit(wiring.Component):
         total, activity = Signal(_SUM_BITS), Signal(_ACTIVITY_BITS)
         error, distance = Signal(signed(config.state_bits)), Signal(signed(config.state_bits + 1))
         shifted, largest = Signal.like(total), (1 << _ACTIVITY_BITS) - 1
-        value, valid, change = Signal.like(self.value), Signal(), Signal.like(distance)
-        m.d.sync += [value.eq(self.value), valid.eq(self.valid)]
+        value, magnitude, change = Signal.like(self.value), Signal(config.token_bits), Signal.like(distance)
+        valid = delay(m, self.valid, 2)
+        m.d.sync += [value.eq(self.value), magnitude.eq(Mux(value < 0, -value, value))]
         with m.If(self.begin):
             m.d.sync += total.eq(0)
         with m.Elif(valid):
-            m.d.sync += total.eq(total + Mux(value < 0, -value, value))
+            m.d.sync += total.eq(total + magnitude)
 
         running = Signal(FEEDBACK_CYCLES - 1)
         m.d.sync += [

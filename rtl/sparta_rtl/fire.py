@@ -129,15 +129,15 @@ class FireStage(wiring.Component):
         replay, held_final = Signal(), Signal()
         self._accepted = Signal()
         under_way, opens = Signal(range(QUEUE_ITEMS + 1)), Signal()
-        first, last, has_room = Signal(), Signal(), Signal()
+        first, last, has_room = Signal(), Signal(), Signal(init=1)
+        under_way_next, self._empty = Signal.like(under_way), Signal(init=1)
         remaining, lead = Signal(range(max(steps, PLANE_LEAD) + 1)), Signal(range(PLANE_LEAD + 1))
         m.d.comb += [
             first.eq(step == 0),
             remaining.eq(Mux(left < steps - step, left, steps - step)),
             lead.eq(Mux(layer.integer, PLANE_LEAD, STEP_LEAD)),
             last.eq((step == steps - 1) | (left == 1)),
-            has_room.eq(~first | (under_way != QUEUE_ITEMS)),
-            stage.valid.eq((phase == 0) & (self.full | replay) & has_room),
+            stage.valid.eq((phase == 0) & (self.full | replay) & (~first | has_room)),
             stage.plane.eq(~replay),
             stage.fires.eq(~layer.integer | replay),
             stage.step.eq(step),
@@ -166,8 +166,12 @@ class FireStage(wiring.Component):
                     m.d.sync += [replay.eq(0), left.eq(layer.steps)]
         with m.If(self.begin):
             m.d.sync += left.eq(layer.steps)
-        m.d.sync += under_way.eq(under_way + opens - self._accepted)
-        self._under_way = under_way
+        m.d.comb += under_way_next.eq(under_way + opens - self._accepted)
+        m.d.sync += [
+            under_way.eq(under_way_next),
+            has_room.eq(under_way_next != QUEUE_ITEMS),
+            self._empty.eq(under_way_next == 0),
+        ]
 
     def _fire_lanes(self, m: Module) -> None:
         """P lanes, and the words that gather a group's spikes."""
@@ -256,7 +260,7 @@ class FireStage(wiring.Component):
             self.o_values.payload.eq(queued.item),
             values.r_en.eq(Mux(to_tokens, planes.taken, self.o_values.ready)),
             self._accepted.eq((spikes.r_rdy & spikes.r_en) | (values.r_rdy & values.r_en)),
-            self.idle.eq(complete & (self._under_way == 0)),
+            self.idle.eq(complete & self._empty),
         ]
         with m.If(self.begin):
             m.d.sync += complete.eq(0)

@@ -141,14 +141,14 @@ class GateUnit(wiring.Component):
         multiplied = delay(m, complete, 1)
         scaled = delay(m, multiplied, 1)
         valued = delay(m, scaled, 1)
-        words = Signal(data.ArrayLayout(config.steps, config.line))
-        values = Signal(data.ArrayLayout(config.token_bits, config.line))
+        words = Signal(data.ArrayLayout(config.steps, config.line), reset_less=True)
+        values = Signal(data.ArrayLayout(config.token_bits, config.line), reset_less=True)
         sum_bits = config.token_bits + unsigned_bits(config.max_tokens - 1)
-        sums = [Signal(sum_bits, name=f"sum{e}") for e in range(config.line)]
+        sums = [Signal(sum_bits, name=f"sum{e}", reset_less=True) for e in range(config.line)]
         m.d.sync += words.eq(self.spikes.data)
         for entry in range(config.line):
-            count = Signal(range(config.max_steps + 1), name=f"count{entry}")
-            product = Signal(len(count) + config.gain_bits, name=f"product{entry}")
+            count = Signal(range(config.max_steps + 1), name=f"count{entry}", reset_less=True)
+            product = Signal(len(count) + config.gain_bits, name=f"product{entry}", reset_less=True)
             shifted = Signal.like(product, name=f"shifted{entry}")
             with m.If(captured.valid):
                 m.d.sync += count.eq(Mux(captured.first_group, 0, count) + popcount(words[entry]))
@@ -171,6 +171,8 @@ class GateUnit(wiring.Component):
         plane, writes = Signal(range(self._lines)), Signal()
         m.d.comb += [
             writes.eq(valued | (plane != 0)),
+        ]
+        m.d.sync += [
             self.write.en.eq(writes.replicate(config.segments)),
             self.write.addr.eq(token_line + plane),
             self.write.data.eq(Cat(lines).word_select(plane, config.line * config.steps)),
@@ -212,7 +214,7 @@ class GateUnit(wiring.Component):
         ]
 
         pooled, feature, moves = Signal.like(sums[0]), Signal.like(self.pool.addr), Signal()
-        last_chunk = Signal()
+        last_chunk, last_sum = Signal(), Signal()
         m.d.comb += self.pool.addr.eq(feature)
         m.d.sync += [
             last_chunk.eq(chunk == layer.chunks - 1),
@@ -246,8 +248,8 @@ class GateUnit(wiring.Component):
                     m.d.sync += count.eq(0)
                     m.next = "SUMS"
             with m.State("SUMS"):
-                m.d.sync += [count.eq(count + 1), moves.eq(1)]
-                with m.If(count == config.line - 1):
+                m.d.sync += [count.eq(count + 1), moves.eq(1), last_sum.eq(count == config.line - 2)]
+                with m.If(last_sum):
                     m.d.comb += [clear.eq(1), chunk_done.eq(1)]
                     m.d.sync += [count.eq(0), chunk.eq(chunk + 1), token.eq(0)]
                     m.d.sync += chunk_line.eq(chunk_line + layer.groups)

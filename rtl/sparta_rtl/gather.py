@@ -9,7 +9,7 @@ from sparta_hw.descriptor import Op
 from sparta_hw.numerics import unsigned_bits
 from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.memory import ReadPort, WritePort
-from sparta_rtl.pipeline import delay
+from sparta_rtl.pipeline import delay, last_of
 
 __all__ = ["GatherUnit"]
 
@@ -66,17 +66,19 @@ class GatherUnit(wiring.Component):
         m = Module()
         layer = self.layer
         active, rank, line = Signal(), Signal.like(self.tokens.addr), Signal.like(layer.lines)
-        line_ends, last = Signal(), Signal()
+        last = Signal()
         last_line, last_rank = Signal.like(line), Signal.like(rank)
         m.d.sync += [last_line.eq(layer.lines - 1), last_rank.eq(self.topk - 1)]
+        line_ends = last_of(m, line, last_line, active, last_line == 0)
+        rank_ends = last_of(m, rank, last_rank, active & line_ends, 0)
         m.d.comb += [
-            line_ends.eq(line == last_line),
-            last.eq(active & line_ends & (rank == last_rank)),
+            last.eq(active & line_ends & rank_ends),
             self.tokens.en.eq(active),
             self.tokens.addr.eq(rank),
         ]
         with m.If(self.start):
             m.d.sync += [active.eq(1), rank.eq(0), line.eq(0)]
+            m.d.sync += [line_ends.eq(layer.lines == 1), rank_ends.eq(self.topk == 1)]
         with m.Elif(active):
             m.d.sync += line.eq(line + 1)
             with m.If(line_ends):

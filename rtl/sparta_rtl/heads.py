@@ -9,8 +9,8 @@ __all__ = ["Head", "walk_heads"]
 
 
 class Head(NamedTuple):
-    """First chunk of the head at hand, its last one counted from that, the first of the next head, which has one chunk
-    only; the head at hand is the last."""
+    """First chunk of the head at hand, its last one counted from that; the first chunk of the next head, which has one
+    chunk only; the head at hand is the last."""
 
     base: Signal
     last_chunk: Signal
@@ -22,25 +22,35 @@ class Head(NamedTuple):
 def walk_heads(m: Module, layer: data.View, start: Signal, step: Signal) -> Head:
     """Go to the first head with ``start``, to the next one with ``step``.
 
-    Heads have ``layer.chunks`` chunks; the last one, which may be made of padding only, has what is left of
-    ``layer.pitch``: ``left`` are the chunks after the head at hand.
+    ``last_chunk`` steps at once, the rest one cycle later; there is a cycle at least between two steps. Heads have
+    ``layer.chunks`` chunks; the last one, which may be made of padding only, has what is left of ``layer.pitch``.
     """
-    base, following = Signal(len(layer.pitch) + 1), Signal(len(layer.pitch) + 1)
-    last_chunk, last, left = Signal.like(layer.chunks), Signal(), Signal(signed(len(layer.pitch) + 2))
+    chunks, bits = layer.chunks, len(layer.pitch) + 2
+    base, following = Signal(bits - 1), Signal(bits - 1)
+    last_chunk, next_last = Signal.like(chunks), Signal.like(chunks)
+    # Chunks after the head at hand, and after the next one.
+    left, after = Signal(signed(bits)), Signal(signed(bits))
+    last, steps = Signal(), Signal()
+    m.d.sync += steps.eq(step)
     with m.If(step):
+        m.d.sync += last_chunk.eq(next_last)
+    with m.If(steps):
         m.d.sync += [
             base.eq(following),
-            following.eq(following + layer.chunks),
-            left.eq(left - layer.chunks),
-            last.eq(left <= layer.chunks),
-            last_chunk.eq(Mux(left < layer.chunks, left - 1, layer.chunks - 1)),
+            following.eq(following + chunks),
+            left.eq(after),
+            after.eq(after - chunks),
+            last.eq(left <= chunks),
+            next_last.eq(Mux(after < chunks, after - 1, chunks - 1)),
         ]
     with m.If(start):
         m.d.sync += [
             base.eq(0),
-            following.eq(layer.chunks),
-            left.eq(layer.pitch - layer.chunks),
-            last.eq(layer.pitch <= layer.chunks),
-            last_chunk.eq(layer.chunks - 1),
+            following.eq(chunks),
+            left.eq(layer.pitch - chunks),
+            after.eq(layer.pitch - (chunks << 1)),
+            last.eq(layer.pitch <= chunks),
+            last_chunk.eq(chunks - 1),
+            next_last.eq(Mux(layer.pitch < chunks << 1, layer.pitch - chunks - 1, chunks - 1)),
         ]
-    return Head(base, last_chunk, following, (left == 1) | (layer.chunks == 1), last)
+    return Head(base, last_chunk, following, next_last == 0, last)

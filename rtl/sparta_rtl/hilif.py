@@ -100,10 +100,11 @@ class FireLane(wiring.Component):
         m = Module()
         config, mode, strobes = self._config, self.mode, self.strobes
         total_bits = max(config.sum_bits, config.acc_bits)
-        term = Signal(signed(config.acc_bits))
-        total = Signal(signed(total_bits))
-        biased = Signal(signed(max(total_bits, config.bias_bits) + 1))
-        shifted = Signal.like(biased)
+        term = Signal(signed(config.acc_bits), reset_less=True)
+        total = Signal(signed(total_bits), reset_less=True)
+        biased = Signal(signed(max(total_bits, config.bias_bits) + 1), reset_less=True)
+        shifted, result = Signal.like(biased), Signal.like(self.result, reset_less=True)
+        m.d.comb += self.result.eq(result)
         with m.If(strobes.read):
             m.d.sync += term.eq(self.sum)
         with m.If(strobes.total):
@@ -113,10 +114,10 @@ class FireLane(wiring.Component):
         m.d.sync += [
             biased.eq(total + self.header.bias),
             shifted.eq(biased >> mode.shift),
-            self.result.eq(saturate(shifted, config.membrane_bits)),
+            result.eq(saturate(shifted, config.membrane_bits)),
         ]
         with m.If(mode.integer):
-            m.d.sync += self.result.eq(Mux(mode.logits, shifted, saturate(shifted, config.token_bits)))
+            m.d.sync += result.eq(Mux(mode.logits, shifted, saturate(shifted, config.token_bits)))
         self._membrane(m)
         return m
 
@@ -124,8 +125,9 @@ class FireLane(wiring.Component):
         """The loop of two cycles; ``v' - threshold`` is computed beside ``v'``, not after it."""
         config, mode, header, strobes = self._config, self.mode, self.header, self.strobes
         bits = config.membrane_bits
-        membrane, above = Signal(signed(bits)), Signal(signed(bits + 1))
-        charged, leaked = (Signal(signed(bits + config.tau_bits + 1)) for _ in range(2))
+        membrane = Signal(signed(bits), reset_less=True)
+        above = Signal(signed(bits + 1), reset_less=True)
+        charged, leaked = (Signal(signed(bits + config.tau_bits + 1), reset_less=True) for _ in range(2))
         change = Signal(signed(bits + 2))
         updated, over = Signal(signed(bits)), Signal(signed(bits + 2))
         m.d.comb += [

@@ -231,11 +231,12 @@ class HostPort(wiring.Component):
             kind: Signal(name=f"load_{kind.name.lower()}", init=kind is LoadTarget.PROGRAM) for kind in words
         }
         collected = Signal(32 * max(words.values()), reset_less=True)
-        loads, complete = Signal(), Signal()
+        loads, ends, complete = Signal(), Signal(), Signal()
         m.d.comb += [
             loads.eq(now & at[Register.LOAD_DATA]),
-            complete.eq(loads & (word == last_word)),
+            complete.eq(loads & ends),
         ]
+        m.d.sync += ends.eq(word == last_word)  # one write at most in two cycles
         with m.If(now & at[Register.LOAD_TARGET]):
             m.d.sync += [selected.eq(value[:3] == kind) for kind, selected in chosen.items()]
             with m.Switch(value[:3]):

@@ -62,12 +62,12 @@ class EntryIssue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        line, busy = Signal(line_layout(config)), Signal()
-        lowest = Signal(config.line)
+        line, busy = Signal(line_layout(config), reset_less=True), Signal()
+        lowest = Signal(config.line, reset_less=True)
         last, issue, credit = Signal(), Signal(), Signal(init=1)
         m.d.comb += [
             issue.eq(busy & (credit | ~last | ~line.end)),
-            self.i.ready.eq(~busy | (issue & last)),
+            self.i.ready.eq(~busy | (last & (credit | ~line.end))),
         ]
         # ``lowest`` has the entry that is issued next, ``line.mask`` those after it; ``last`` : there are none.
         with m.If(issue):

@@ -12,6 +12,7 @@ from sparta_rtl.hilif import lane_header
 from sparta_rtl.issue import EntryIssue
 from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_layout
 from sparta_rtl.memory import ReadPort
+from sparta_rtl.pipeline import is_next
 from sparta_rtl.rows import WindowRows
 from sparta_rtl.scanner import LineScanner
 from sparta_rtl.shared_fire import SharedFireStage
@@ -62,9 +63,9 @@ class NeuronArray(wiring.Component):
         row     valid 6 cycles after begin, then 1 cycle (+ 1 for each row left out, + 2 at a new position) after its
                 predecessor was kept; kept when valid, and at most two are; accepted after that, when its
                 predecessor's last line is read
-        line    read after its row was accepted, one a cycle, while fewer than 5 are under way
-        load    4 cycles after the read, or with the last entry of the line before; makes room 1 cycle later
-        drop    of a line without active entries, unless it is its group's last; room 4 cycles after the read
+        line    read after its row was accepted, one a cycle, while fewer than 6 are under way
+        load    4 cycles after the read, or with the last entry of the line before; makes room 2 cycles later
+        drop    of a line without active entries, unless it is its group's last; room 5 cycles after the read
         entry   one a cycle from the cycle after the load; an empty last line takes one cycle as well;
                 the last entry of a group waits for ``free``
         group   fires 5 cycles after its last entry, or 2 n cycles after the n steps of the group before, or n
@@ -173,7 +174,7 @@ class NeuronArray(wiring.Component):
         layer = self.layer
         begin, tile, block = Signal(), Signal.like(layer.tiles), Signal.like(self.weights.addr)
         last_tile = Signal()
-        m.d.sync += last_tile.eq(tile + 1 == layer.tiles)
+        m.d.sync += last_tile.eq(is_next(tile, layer.tiles))
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
                 m.d.comb += begin.eq(1)
@@ -195,7 +196,7 @@ class NeuronArray(wiring.Component):
         last_tile, enough, needed = Signal(), Signal(), Signal(len(layer.weight_pitch) + 1)
         m.d.comb += [needed.eq(layer.weight_pitch), self.ring.released.eq(layer.weight_pitch)]
         m.d.sync += [
-            last_tile.eq(tile + 1 == layer.tiles),
+            last_tile.eq(is_next(tile, layer.tiles)),
             enough.eq(self.ring.filled >= needed),
             self.stalls.eq(self.stalls + self.waiting),
         ]
@@ -252,7 +253,7 @@ class NeuronArray(wiring.Component):
     def _keep_header(self, m: Module, fire: FireStage, fetched: Signal) -> None:
         """Parameters of each lane, shifted in from the header rows."""
         config = self._config
-        header = Signal(data.ArrayLayout(lane_header(config), config.lanes))
+        header = Signal(data.ArrayLayout(lane_header(config), config.lanes), reset_less=True)
         with m.If(fetched):
             for lane in range(config.lanes):
                 byte = self.weights.data.word_select(lane, config.weight_bits)
@@ -279,8 +280,8 @@ class NeuronArray(wiring.Component):
         ]
         largest = (1 << config.membrane_bits - 1) - 1
         for lane in range(config.lanes):
-            moved = Signal(signed(config.membrane_bits + 1), name=f"moved{lane}")
-            theta = Signal(signed(config.membrane_bits), name=f"theta{lane}")
+            moved = Signal(signed(config.membrane_bits + 1), name=f"moved{lane}", reset_less=True)
+            theta = Signal(signed(config.membrane_bits), name=f"theta{lane}", reset_less=True)
             m.d.sync += moved.eq(header[lane].threshold + offset)
             m.d.sync += theta.eq(Mux(moved < 1, 1, Mux(moved > largest, largest, moved)))
             m.d.comb += fire.header[lane].threshold.eq(theta)

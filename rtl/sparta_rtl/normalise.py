@@ -47,7 +47,7 @@ class Normaliser(wiring.Component):
         config = self._config
         occupied = Signal()
         lane = Signal(range(config.lanes))
-        held = Signal.like(self.i.payload)
+        held = Signal.like(self.i.payload, reset_less=True)
         m.d.sync += held.sums.as_value().eq(held.sums.as_value() >> len(held.sums[0]))
         with m.If(occupied):
             m.d.sync += lane.eq(lane + 1)
@@ -59,10 +59,11 @@ class Normaliser(wiring.Component):
         least = config.exp_bits
         exponents = range(least, len(held.total))
         exponent = Signal(range(len(exponents)))
-        total, mantissa = Signal.like(held.total), Signal(config.reciprocal_bits)
+        total = Signal.like(held.total, reset_less=True)
+        mantissa = Signal(config.reciprocal_bits, reset_less=True)
         reciprocal = Signal(RECIPROCAL_TABLE[0].bit_length())
         # The table in two steps: an entry of each eighth, then one of these.
-        entries = [Signal.like(reciprocal, name=f"entry{part}") for part in range(8)]
+        entries = [Signal.like(reciprocal, name=f"entry{part}", reset_less=True) for part in range(8)]
         part_bits = config.reciprocal_bits - 3
         for candidate in exponents:
             with m.If(held.total[candidate]):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike, signed
 
-__all__ = ["adder_tree", "chosen_by", "delay", "last_of", "saturate"]
+__all__ = ["adder_tree", "chosen_by", "delay", "is_next", "last_of", "saturate"]
 
 
 def delay(m: Module, value: ValueLike, cycles: int, enable: ValueLike = 1) -> Value:
@@ -25,6 +25,20 @@ def chosen_by(index: Value, values: Sequence[Value]) -> Value:
     return values[0]
 
 
+def is_next(before: Value, after: Value) -> Value:
+    """``after == before + 1``, without a carry chain.
+
+    Bits change up to the lowest zero of ``before``: each one does if the one below it goes from one to zero.
+    """
+    size = max(len(before), len(after)) + 1
+    a, b = (
+        [*value, *[value[-1] if value.shape().signed else Const(0, 1)] * size][:size]
+        for value in (before, after)
+    )
+    changes = [x ^ y for x, y in zip(a, b, strict=True)]
+    return Cat(changes[0], *(c == (x & ~y) for c, x, y in zip(changes[1:], a, b, strict=False))).all()
+
+
 def last_of(m: Module, counter: Value, limit: Value, step: ValueLike, again: ValueLike) -> Signal:
     """Register that is high while ``counter`` is at ``limit``: it goes up with ``step``, and from there to zero.
 
@@ -32,7 +46,7 @@ def last_of(m: Module, counter: Value, limit: Value, step: ValueLike, again: Val
     """
     last = Signal()
     with m.If(step):
-        m.d.sync += last.eq(Mux(last, again, counter + 1 == limit))
+        m.d.sync += last.eq(Mux(last, again, is_next(counter, limit)))
     return last
 
 
@@ -60,7 +74,7 @@ def adder_tree(m: Module, terms: Sequence[Value]) -> tuple[Value, int]:
         width, cycles = len(level[0]) + 2, cycles + 1
         sums = []
         for first in range(0, len(level), 4):
-            total = Signal(signed(width))
+            total = Signal(signed(width), reset_less=True)
             m.d.sync += total.eq(sum(level[first : first + 4], Const(0, 1)))
             sums.append(total)
         level = sums

@@ -1,6 +1,6 @@
 """Integers of one position as words of bit planes, on their way to the spike memory."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,7 +51,12 @@ class PlaneItems(wiring.Component):
         m = Module()
         config, item = self._config, self.o.payload
         bits, lines = config.token_bits, config.groups(config.token_bits)
-        group = Signal(range(max(lines, 2)))
+        group, last, limit, accepted = (
+            Signal(range(max(lines, 2))),
+            Signal(),
+            Signal.like(self.groups),
+            Signal(),
+        )
         padding = Const(0, lines * config.steps - bits)
         m.d.comb += [
             self.o.valid.eq(self.valid),
@@ -61,14 +66,20 @@ class PlaneItems(wiring.Component):
             item.tile.eq(self.value.tile),
             item.first_tile.eq(self.value.tile == 0),
             item.first_group.eq(group == 0),
-            item.last_group.eq(group + 1 == self.groups),
-            self.taken.eq(self.valid & self.o.ready & item.last_group),
+            item.last_group.eq(last),
+            accepted.eq(self.valid & self.o.ready),
+            self.taken.eq(accepted & last),
         ]
+        m.d.sync += limit.eq(self.groups - 1)
         for value, word in zip(self.value.values, item.words, strict=True):
             planes = Cat(Value.cast(value)[:bits][::-1], padding)
             m.d.comb += word.eq(planes.word_select(group, config.steps))
         with m.If(self.taken):
             m.d.sync += group.eq(0)
-        with m.Elif(self.valid & self.o.ready):
+        with m.Elif(accepted):
             m.d.sync += group.eq(group + 1)
+        with m.If(accepted):
+            m.d.sync += last.eq(Mux(last, limit == 0, group + 1 == limit))
+        with m.Else():
+            m.d.sync += last.eq(group == limit)
         return m

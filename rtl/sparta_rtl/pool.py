@@ -122,8 +122,8 @@ class PoolUnit(wiring.Component):
         config, layer = self._config, self.layer
         bits = config.token_bits
         fetched, arrived, settled = Signal(), Signal(), Signal()
-        shifted = Signal.like(sum_read)
-        values = Signal(data.ArrayLayout(bits, config.line))
+        shifted = Signal.like(sum_read, reset_less=True)
+        values = Signal(data.ArrayLayout(bits, config.line), reset_less=True)
         m.d.sync += [
             fetched.eq(reading),
             arrived.eq(fetched),
@@ -140,7 +140,8 @@ class PoolUnit(wiring.Component):
             self.write.addr.eq(line),
             self.write.data.eq(Cat(lines).word_select(plane, config.line * config.steps)),
         ]
-        m.d.sync += self.done.eq(0)
+        last_chunk = Signal()
+        m.d.sync += [self.done.eq(0), last_chunk.eq(chunk == layer.chunks - 1)]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [feature.eq(0), entry.eq(0), plane.eq(0), chunk.eq(0), line.eq(layer.out_base)]
@@ -159,7 +160,7 @@ class PoolUnit(wiring.Component):
                 m.d.sync += [plane.eq(plane + 1), line.eq(line + 1)]
                 with m.If(plane == len(lines) - 1):
                     m.d.sync += [plane.eq(0), chunk.eq(chunk + 1)]
-                    with m.If(chunk == layer.chunks - 1):
+                    with m.If(last_chunk):
                         m.d.sync += self.done.eq(1)
                         m.next = "IDLE"
                     with m.Else():

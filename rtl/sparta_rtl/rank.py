@@ -154,7 +154,8 @@ class RankUnit(wiring.Component):
         self._choose(m, reader.o_valid & ~listing, wins, reader, scorer, choice)
 
         scored, left = Signal.like(layer.tokens), Signal.like(layer.groups)
-        last_score, again, round_length = Signal(), Signal(), Signal.like(layer.groups)
+        last_score, again, round_length, more = Signal(), Signal(), Signal.like(layer.groups), Signal()
+        m.d.sync += [round_length.eq(Mux(left < layer.tokens, left, layer.tokens)), more.eq(left != 0)]
         with m.If(self.start):
             m.d.sync += [scored.eq(0), left.eq(layer.groups)]
         with m.Elif(scorer.o_valid):
@@ -163,8 +164,7 @@ class RankUnit(wiring.Component):
             m.d.sync += left.eq(left - round_length)
         m.d.comb += [
             last_score.eq(scorer.o_valid & (scored == last_token)),
-            again.eq(rate & selector.o.valid & selector.o.payload.last & (left != 0)),
-            round_length.eq(Mux(left < layer.tokens, left, layer.tokens)),
+            again.eq(rate & selector.o.valid & selector.o.payload.last & more),
             emit.eq(Mux(choice.deciding, choice.decided, last_score)),
             selector.clear.eq(self.start),
             selector.i.valid.eq(scorer.o_valid),

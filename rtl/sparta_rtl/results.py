@@ -38,22 +38,21 @@ class ResultPort(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes = self._config.lanes
-        item = Signal(value_item_layout(self._config))
+        item = Signal(value_item_layout(self._config), reset_less=True)
         lane = Signal(range(lanes))
         output = Signal(unsigned(14))
-        outputs = Signal.like(self.outputs)
-        last = Signal()
+        last_output, last = Signal.like(self.outputs), Signal()
         m.d.comb += [
             self.idle.eq(~self.o.valid),
             self.i.ready.eq(self.idle),
-            last.eq(output == outputs - 1),
+            last.eq(output == last_output),
             self.o.payload[:32].eq(item.values[lane]),
             self.o.payload[32].eq(last),
         ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 item.eq(self.i.payload),
-                outputs.eq(self.outputs),
+                last_output.eq(self.outputs - 1),
                 lane.eq(0),
                 output.eq(self.i.payload.tile * lanes),
                 self.o.valid.eq(1),

@@ -1,6 +1,6 @@
 """The row generator: which runs of consecutive spike entries feed an output position."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2, exact_log2
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
 from sparta_rtl.layouts import descriptor_layout
+from sparta_rtl.pipeline import is_next
 
 __all__ = ["WindowRows", "row_layout"]
 
@@ -37,6 +38,13 @@ def row_layout(config: CoreConfig) -> data.StructLayout:
             "end": 1,
             "final": 1,
         }
+    )
+
+
+def _is_after_next(before: Value, after: Value) -> Value:
+    """``after == before + 2``."""
+    return (before[0] == after[0]) & is_next(
+        before[1:].as_signed() if before.shape().signed else before[1:], after[1:]
     )
 
 
@@ -90,39 +98,41 @@ class WindowRows(wiring.Component):
         self._advance = Signal()
         m.d.comb += self._advance.eq(~self.o.valid | self.o.ready)
         self._origin = Signal(ceil_log2(self._config.spike_lines) + exact_log2(self._config.line))
-        self._next_position = Signal()
+        self._clips = Signal()
         self._positions(m)
+        self._window(m)
         with m.If(self._advance):
-            self._window(m)
             self._lines(m)
         return m
 
     def _positions(self, m: Module) -> None:
         """Counters of the position: column of its window, input row of kernel row 0 and that row's first entry.
 
-        Whether it is the last one is known two cycles after it began, with its first row.
+        They go on to the next position when the window of this one is clipped; what its rows need of them is kept.
         """
         layer = self.layer
         self._column = column = Signal(signed(_COLUMN_BITS))
         self._top = top = Signal(signed(_ROW_BITS))
         self._last_position = Signal()
-        self._start_row = start_row = Signal.like(self._origin)
+        self._next_row = start_row = Signal.like(self._origin)
         above, below = Signal.like(start_row), Signal.like(start_row)
         x, y = Signal.like(layer.out_width), Signal.like(layer.out_height)
-        last_x, last_y, begun = Signal(), Signal(), Signal()
+        last_x, last_y, begun, clipped = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
-            last_x.eq(x + 1 == Mux(layer.ranked, self.topk, layer.out_width)),
-            last_y.eq(layer.ranked | (y + 1 == layer.out_height)),
-            self._last_position.eq(last_x & last_y),
+            last_x.eq(is_next(x, Mux(layer.ranked, self.topk, layer.out_width))),
+            last_y.eq(layer.ranked | is_next(y, layer.out_height)),
             above.eq(layer.pad * layer.row_pitch[: len(above)]),
             below.eq(layer.y_step * layer.row_pitch[: len(below)]),
             begun.eq(self.start),
+            clipped.eq(self._clips & self._advance),
         ]
+        with m.If(self._clips):
+            m.d.sync += self._last_position.eq(last_x & last_y)
         with m.If(begun):
             m.d.sync += start_row.eq(-above)
         with m.If(self.start):
             m.d.sync += [x.eq(0), y.eq(0), column.eq(-layer.x_start), top.eq(-layer.pad)]
-        with m.Elif(self._next_position & self._advance):
+        with m.Elif(clipped):
             m.d.sync += [x.eq(x + 1), column.eq(column + layer.x_step)]
             with m.If(last_x):
                 m.d.sync += [x.eq(0), column.eq(-layer.x_start), y.eq(y + 1), top.eq(top + layer.y_step)]
@@ -132,7 +142,8 @@ class WindowRows(wiring.Component):
         """Per position: the window's columns, clipped; then count groups and kernel rows."""
         layer, origin = self.layer, self._origin
         left, right, skip = (Signal(signed(_COLUMN_BITS)) for _ in range(3))
-        start_row, row, weight = self._start_row, Signal.like(origin), Signal.like(self.first_weight)
+        top, start_row = Signal.like(self._top), Signal.like(origin)
+        row, weight = Signal.like(origin), Signal.like(self.first_weight)
         kernel_row, group = Signal.like(layer.kernel_height), Signal.like(layer.groups)
         input_row, live = Signal(signed(_ROW_BITS)), Signal()
         last_row, last_group, one_row = Signal(), Signal(), Signal()
@@ -152,7 +163,8 @@ class WindowRows(wiring.Component):
                 }
             )
         )
-        m.d.sync += valid.eq(0)
+        with m.If(self._advance):
+            m.d.sync += valid.eq(0)
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
                 m.next = "COLUMNS"
@@ -161,22 +173,27 @@ class WindowRows(wiring.Component):
                     left.eq(Mux(self._column < 0, 0, self._column)),
                     skip.eq(Mux(self._column < 0, -self._column, 0)),
                     right.eq(self._column + layer.run),
-                    one_row.eq((layer.kernel_height == 1) | (self._top + 1 == layer.in_height)),
+                    one_row.eq((layer.kernel_height == 1) | is_next(self._top, layer.in_height)),
                 ]
-                m.next = "CLIP"
+                with m.If(self._advance):
+                    m.next = "CLIP"
             with m.State("CLIP"):
                 m.d.sync += [
                     right.eq(Mux(right < layer.row_pitch, right, layer.row_pitch)),
-                    row.eq(start_row),
+                    row.eq(self._next_row),
+                    start_row.eq(self._next_row),
                     weight.eq(self.first_weight + skip),
                     input_row.eq(self._top),
+                    top.eq(self._top),
                     kernel_row.eq(0),
                     group.eq(0),
                     last_row.eq(one_row),
                     last_group.eq(layer.groups == 1),
                 ]
-                m.next = "ROWS"
-            with m.State("ROWS"):
+                m.d.comb += self._clips.eq(1)
+                with m.If(self._advance):
+                    m.next = "ROWS"
+            with m.State("ROWS"), m.If(self._advance):
                 m.d.sync += [
                     valid.eq(live | last_row),
                     issued.low.eq(row + left),
@@ -190,20 +207,22 @@ class WindowRows(wiring.Component):
                     input_row.eq(input_row + 1),
                     row.eq(row + layer.row_pitch),
                     weight.eq(weight + layer.run),
-                    last_row.eq((kernel_row + 2 == layer.kernel_height) | (input_row + 2 == layer.in_height)),
+                    last_row.eq(
+                        _is_after_next(kernel_row, layer.kernel_height)
+                        | _is_after_next(input_row, layer.in_height)
+                    ),
                 ]
                 with m.If(last_row):
                     m.d.sync += [
                         kernel_row.eq(0),
-                        input_row.eq(self._top),
+                        input_row.eq(top),
                         row.eq(start_row),
                         weight.eq(self.first_weight + skip),
                         group.eq(group + 1),
                         last_row.eq(one_row),
-                        last_group.eq(group + 2 == layer.groups),
+                        last_group.eq(_is_after_next(group, layer.groups)),
                     ]
                 with m.If(last_row & last_group):
-                    m.d.comb += self._next_position.eq(1)
                     m.next = "COLUMNS"
                     with m.If(self._last_position):
                         m.next = "IDLE"

@@ -13,7 +13,7 @@ from sparta_rtl.rows import row_layout
 
 __all__ = ["QUEUE_LINES", "LineScanner", "line_layout"]
 
-QUEUE_LINES = 5
+QUEUE_LINES = 6
 """Lines on their way or waiting: as many as keep up one line a cycle over the scanner's latency."""
 
 
@@ -50,7 +50,7 @@ class LineScanner(wiring.Component):
 
     Latency and throughput: a row's first line is read the cycle after the row was accepted; a line read in
     cycle w is valid at ``o`` in cycle w + 4 at the earliest. At most :data:`QUEUE_LINES` lines are under way:
-    a dropped line makes room in cycle w + 4, a queued one the cycle after it was accepted.
+    a dropped line makes room in cycle w + 5, a queued one two cycles after it was accepted.
     """
 
     i: stream.Interface
@@ -74,13 +74,14 @@ class LineScanner(wiring.Component):
         line = line_layout(config)
         m.submodules.queue = queue = fifo.SyncFIFO(width=line.size, depth=QUEUE_LINES)
 
-        row = Signal(row_layout(config))
+        row = Signal(row_layout(config), reset_less=True)
         busy, fresh, read, last = Signal(), Signal(), Signal(), Signal()
-        room = Signal(range(QUEUE_LINES + 1), init=QUEUE_LINES)
+        room, has_room = Signal(range(QUEUE_LINES + 1), init=QUEUE_LINES), Signal(init=1)
+        room_next, dropped, taken = Signal.like(room), Signal(), Signal()
         inside = Signal(config.line)
         lowest, highest = Mux(fresh, row.first, 0), Mux(last, row.last, config.line - 1)
         m.d.comb += [
-            read.eq(busy & (room != 0)),
+            read.eq(busy & has_room),
             self.i.ready.eq(~busy | (read & last)),
             self.spikes.en.eq(read & ~row.empty),
             self.spikes.addr.eq(row.address),
@@ -99,7 +100,8 @@ class LineScanner(wiring.Component):
             m.d.sync += last.eq(self.i.payload.lines == 0)
 
         # A line: read -> fetched -> found (with its words) -> masked (and dropped, or queued).
-        fetched, found, masked, queued = Signal(line), Signal(line), Signal(line), Signal(line)
+        fetched, found, masked = (Signal(line, reset_less=True) for _ in range(3))
+        queued = Signal(line)
         fetched_valid, found_valid, masked_valid, keep = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
             fetched_valid.eq(read),
@@ -126,5 +128,11 @@ class LineScanner(wiring.Component):
             self.o.payload.eq(queue.r_data),
             queue.r_en.eq(self.o.ready),
         ]
-        m.d.sync += room.eq(room - read + (masked_valid & ~keep) + (self.o.valid & self.o.ready))
+        m.d.comb += room_next.eq(room - read + dropped + taken)
+        m.d.sync += [
+            dropped.eq(masked_valid & ~keep),
+            taken.eq(self.o.valid & self.o.ready),
+            room.eq(room_next),
+            has_room.eq(room_next != 0),
+        ]
         return m

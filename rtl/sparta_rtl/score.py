@@ -143,7 +143,11 @@ class ScoreUnit(wiring.Component):
             memory.write.addr.eq(self.record_token),
             memory.write.data.eq(self.record),
         ]
-        m.d.sync += self.done.eq(self.record_valid & (current.token == self.layer.tokens - 1))
+        last_token = Signal.like(current.token)
+        m.d.sync += [
+            last_token.eq(self.layer.tokens - 1),
+            self.done.eq(self.record_valid & (current.token == last_token)),
+        ]
         return m
 
     def _walk(self, m: Module, issue: data.View) -> Value:
@@ -160,14 +164,17 @@ class ScoreUnit(wiring.Component):
         )
         cell, first_cell, top = Signal.like(issue.cell), Signal.like(issue.cell), Signal()
         right, cell_right, cell_bottom, last_scale = Signal(), Signal(), Signal(), Signal()
+        scale_ends, line_ends, ends = Signal(), Signal(), Signal()
         fields = ("scales", "width", "cell_width", "cell_height", "tokens")
         last = {name: Signal.like(layer[name], name=f"last_{name}") for name in fields}
         m.d.sync += [signal.eq(layer[name] - 1) for name, signal in last.items()]
-        m.d.comb += [
-            last_scale.eq(scale == last["scales"]),
-            right.eq(column == last["width"]),
+        m.d.comb += [last_scale.eq(scale == last["scales"]), right.eq(column == last["width"])]
+        m.d.sync += [
+            scale_ends.eq(last_scale),
+            line_ends.eq(right),
             cell_right.eq(cell_column == last["cell_width"]),
             cell_bottom.eq(cell_row == last["cell_height"]),
+            ends.eq(token == last["tokens"]),
         ]
         m.d.sync += step.eq((phase == periods - 1) & ~self.start)
         with m.If(self.start):
@@ -177,15 +184,15 @@ class ScoreUnit(wiring.Component):
             m.d.sync += phase.eq(phase + 1)
         with m.Else():
             m.d.sync += [phase.eq(0), scale.eq(scale + 1), table.eq(table + config.silent_cue + 1)]
-            with m.If(last_scale):
+            with m.If(scale_ends):
                 m.d.sync += [scale.eq(0), table.eq(0), token.eq(token + 1), column.eq(column + 1)]
                 m.d.sync += [
                     cell_column.eq(cell_column + 1),
-                    running.eq(running & (token != last["tokens"])),
+                    running.eq(running & ~ends),
                 ]
                 with m.If(cell_right):
                     m.d.sync += [cell_column.eq(0), cell.eq(cell + 1)]
-                with m.If(right):
+                with m.If(line_ends):
                     m.d.sync += [
                         column.eq(0),
                         cell_column.eq(0),

@@ -97,8 +97,10 @@ class SimilarityPass(wiring.Component):
         issued = self._issue(m, item)
 
         lanes = data.ArrayLayout(signed(8), config.lanes)
-        query, key = Signal(lanes), Signal(lanes)
-        products = [Signal(signed(16), name=f"product_{lane}") for lane in range(config.lanes)]
+        query, key = Signal(lanes, reset_less=True), Signal(lanes, reset_less=True)
+        products = [
+            Signal(signed(16), name=f"product_{lane}", reset_less=True) for lane in range(config.lanes)
+        ]
         m.d.sync += [query.eq(self.query.data), key.eq(self.key.data)]
         m.d.sync += [products[lane].eq(query[lane] * key[lane]) for lane in range(config.lanes)]
         partial, tree_cycles = adder_tree(m, products)
@@ -109,7 +111,7 @@ class SimilarityPass(wiring.Component):
         sharpness = self._sharpness(m, item, summed, listed.sharpness)
 
         # summed -> dot -> shifted -> clipped -> sharpened -> masked -> z
-        dot = Signal(signed(signed_bits(0, config.max_features * 2 * (1 << 14))))
+        dot = Signal(signed(signed_bits(0, config.max_features * 2 * (1 << 14))), reset_less=True)
         shifted, clipped = Signal.like(dot), Signal(signed(config.score_bits))
         sharpened = Signal(signed(config.score_bits + config.gain_bits))
         masked = Signal(signed(config.score_bits + 3))
@@ -167,13 +169,14 @@ class SimilarityPass(wiring.Component):
         active, slot, used = Signal(), Signal(range(self._slots)), Signal(range(self._slots + 1))
         begins, issue, full = Signal(init=1), Signal(), Signal()
         column_step, row_step, head_ends, used_next = Signal(), Signal(), Signal(), Signal.like(used)
+        pause = Signal()
         head = walk_heads(m, layer, self.start, head_ends)
         column_ends = last_of(m, column, last_rank, column_step, last_rank == 0)
         row_ends = last_of(m, row, last_rank, row_step, last_rank == 0)
         single = Mux(column_ends & row_ends, head.next_single, head.last_chunk == 0)
         chunk_ends = last_of(m, chunk, head.last_chunk, issue, single)
         m.d.comb += [
-            issue.eq(active & (~begins | ~full)),
+            issue.eq(active & ~pause & (~begins | ~full)),
             column_step.eq(issue & chunk_ends),
             row_step.eq(issue & chunk_ends & column_ends),
             head_ends.eq(issue & chunk_ends & column_ends & row_ends),
@@ -183,7 +186,11 @@ class SimilarityPass(wiring.Component):
             self.key.en.eq(issue),
             self.key.addr.eq(key_row),
         ]
-        m.d.sync += [used.eq(used_next), full.eq(used_next == self._slots)]
+        m.d.sync += [
+            used.eq(used_next),
+            full.eq(used_next == self._slots),
+            pause.eq(head_ends & (last_rank == 0)),
+        ]
         with m.If(issue):
             m.d.sync += begins.eq(chunk_ends & column_ends)
             m.d.sync += [query_row.eq(query_row + 1), key_row.eq(key_row + 1), chunk.eq(chunk + 1)]

@@ -103,11 +103,13 @@ class MixPass(wiring.Component):
             self.value.en.eq(fetched.valid),
             self.value.addr.eq(delay(m, value_row, 3)),
         ]
-        values = Signal(data.ArrayLayout(signed(8), config.lanes))
-        products = Signal(data.ArrayLayout(signed(len(weight) + 8), config.lanes))
+        values = Signal(data.ArrayLayout(signed(8), config.lanes), reset_less=True)
+        products = Signal(data.ArrayLayout(signed(len(weight) + 8), config.lanes), reset_less=True)
+        mixed = Signal(mixed_layout(config), reset_less=True)
+        m.d.comb += self.o.payload.eq(mixed)
         weighed = data.View(item, delay(m, fetched, 3))
         addend = delay(m, weight, 1)
-        sums, total = self.o.payload.sums, self.o.payload.total
+        sums, total = mixed.sums, mixed.total
         m.d.sync += [
             values.eq(self.value.data),
             *(products[lane].eq(values[lane] * weight) for lane in range(config.lanes)),

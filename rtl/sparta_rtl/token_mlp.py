@@ -124,7 +124,7 @@ class TokenMlp(wiring.Component):
             self.valid.eq(settled),
         ]
 
-        row, x, first_x = Signal(layout), Signal.like(self.x), Signal.like(self.y_of)
+        row, x, first_x = Signal(layout, reset_less=True), Signal.like(self.x), Signal.like(self.y_of)
         m.d.sync += row.eq(memory.read.data)
         with m.If(found.first):
             m.d.sync += x.eq(self.x)
@@ -132,16 +132,19 @@ class TokenMlp(wiring.Component):
             m.d.sync += first_x.eq(x[0])
 
         product_bits = config.mlp_weight_bits + config.score_bits
-        products = [Signal(signed(product_bits), name=f"product{j}") for j in range(MLP_INPUTS)]
-        biases = Signal(signed(config.mlp_bias_bits))
+        products = [
+            Signal(signed(product_bits), name=f"product{j}", reset_less=True) for j in range(MLP_INPUTS)
+        ]
+        biases = Signal(signed(config.mlp_bias_bits), reset_less=True)
         total_bits = config.mlp_bias_bits + 1
-        pairs = [Signal(signed(total_bits), name=f"pair{n}") for n in range(2)]
-        hidden_sum, hidden = Signal(signed(total_bits)), Signal(unsigned(config.hidden_bits))
+        pairs = [Signal(signed(total_bits), name=f"pair{n}", reset_less=True) for n in range(2)]
+        hidden_sum, hidden = Signal.like(pairs[0]), Signal(unsigned(config.hidden_bits), reset_less=True)
         output = delay(m, row.output, 5)
         hidden_shift, shift = Signal.like(self.hidden_shift), Signal.like(self.shift)
         m.d.sync += [hidden_shift.eq(self.hidden_shift), shift.eq(self.shift)]
-        weighted, total = Signal(signed(product_bits)), Signal(signed(total_bits))
-        shifted, top = Signal(signed(total_bits)), (1 << config.hidden_bits) - 1
+        weighted = Signal(signed(product_bits), reset_less=True)
+        total = Signal(signed(total_bits), reset_less=True)
+        shifted, top = Signal(signed(total_bits), reset_less=True), (1 << config.hidden_bits) - 1
         m.d.sync += [
             *(product.eq(row.inputs[j] * x[j]) for j, product in enumerate(products)),
             biases.eq(row.bias),

@@ -56,8 +56,8 @@ class TokenWriter(wiring.Component):
         config, layer, value = self._config, self.layer, self.i.payload
         lane_bits, segment_bits = exact_log2(config.lanes), exact_log2(config.segments)
         lines = config.groups(config.token_bits)
-        collected = Signal(data.ArrayLayout(config.token_bits, config.lanes))
-        row, settled = Signal(data.ArrayLayout(config.token_bits, config.lanes)), Signal()
+        collected = Signal(data.ArrayLayout(config.token_bits, config.lanes), reset_less=True)
+        row, settled = Signal.like(collected, reset_less=True), Signal()
         lane, last_lane = value.feature[:lane_bits], Signal()
         row_base, rank_chunk = Signal(20), Signal(20)
         writing, plane, chunk = Signal(), Signal(range(lines)), Signal(20)

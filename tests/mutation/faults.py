@@ -48,8 +48,8 @@ FAULTS = (
     Fault(
         "no saturation: the current wraps",
         "hilif.py",
-        "self.result.eq(saturate(shifted, config.membrane_bits))",
-        "self.result.eq(shifted)",
+        "result.eq(saturate(shifted, config.membrane_bits))",
+        "result.eq(shifted)",
     ),
     Fault(
         "missing reset: sums of a tile go on in the next",
@@ -73,7 +73,7 @@ FAULTS = (
     Fault(
         "overflow: the queue takes one line too many",
         "scanner.py",
-        "read.eq(busy & (room != 0))",
+        "read.eq(busy & has_room)",
         "read.eq(busy)",
     ),
     Fault(
@@ -88,7 +88,7 @@ FAULTS = (
         "(input_row >= 0) & (input_row < layer.in_height)",
         "(input_row < layer.in_height)",
     ),
-    Fault("off by one: a position too few in each row", "rows.py", "x + 1 == Mux", "x + 2 == Mux"),
+    Fault("off by one: a position too few in each row", "rows.py", "is_next(x, Mux", "is_next(x + 1, Mux"),
     Fault(
         "off by one: a time step too few",
         "fire.py",
@@ -255,8 +255,8 @@ FAULTS = (
     Fault(
         "off by one: the last logit is lost",
         "results.py",
-        "last.eq(output == outputs - 1)",
-        "last.eq(output == outputs - 2)",
+        "last.eq(output == last_output)",
+        "last.eq(output + 1 == last_output)",
     ),
     Fault(
         "missing reset: counters of the descriptor before",

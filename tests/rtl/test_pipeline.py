@@ -1,10 +1,11 @@
 import random
 
 import pytest
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Shape, Signal, signed, unsigned
 from amaranth.sim import Simulator
 
-from sparta_rtl.pipeline import adder_tree, delay, saturate
+from sparta_rtl.pipeline import adder_tree, chosen_by, delay, is_next, saturate
+from sparta_rtl.popcount import at_most_one
 
 
 @pytest.mark.parametrize(("width", "bits"), [(12, 8), (9, 8), (8, 8), (6, 8), (13, 12)])
@@ -68,5 +69,41 @@ def test_delay_counts_enabled_cycles(cycles: int) -> None:
 
     sim = Simulator(m)
     sim.add_clock(1e-6)
+    sim.add_testbench(testbench)
+    sim.run()
+
+
+@pytest.mark.parametrize("shape", [unsigned(4), unsigned(2), signed(4)])
+def test_is_next(shape: Shape) -> None:
+    m, before, after, result = Module(), Signal(shape), Signal(3), Signal()
+    m.d.comb += result.eq(is_next(before, after))
+    low = -(1 << shape.width - 1) if shape.signed else 0
+
+    async def testbench(ctx) -> None:
+        for a in range(low, low + (1 << shape.width)):
+            for b in range(8):
+                ctx.set(before, a)
+                ctx.set(after, b)
+                assert ctx.get(result) == (b == a + 1), (a, b)
+
+    sim = Simulator(m)
+    sim.add_testbench(testbench)
+    sim.run()
+
+
+def test_at_most_one_and_chosen_by() -> None:
+    m, bits, index = Module(), Signal(8), Signal(2)
+    single, chosen, values = Signal(), Signal(8), [Signal(8, init=n * n + 7) for n in range(4)]
+    m.d.comb += [single.eq(at_most_one(bits)), chosen.eq(chosen_by(index, values))]
+
+    async def testbench(ctx) -> None:
+        for number in range(256):
+            ctx.set(bits, number)
+            assert ctx.get(single) == (number.bit_count() <= 1)
+        for n in range(4):
+            ctx.set(index, n)
+            assert ctx.get(chosen) == n * n + 7
+
+    sim = Simulator(m)
     sim.add_testbench(testbench)
     sim.run()

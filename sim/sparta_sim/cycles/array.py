@@ -158,7 +158,7 @@ class _Tile:
                     self._issued = max(self._issued, self._free)
                 self.entries += count
                 room = load + 1
-            heapreplace(self._room, room)
+            heapreplace(self._room, room + 1)
             if stop == high:
                 return
             low = stop
