@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, ResetInserter, Signal, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -15,6 +15,7 @@ from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.memory import BlockRam
 from sparta_rtl.neuron_array import NeuronArray
 from sparta_rtl.sequencer import UNIT_OPS, Sequencer
+from sparta_rtl.stop import StopChain
 from sparta_rtl.token_path import TokenPath, share
 from sparta_rtl.trace import TraceSignature
 from sparta_rtl.weight_stream import AxiRead, StreamedWeights
@@ -66,11 +67,10 @@ class Core(wiring.Component):
         m.submodules.weight_memory = self.weight_memory
         m.submodules.program_memory = program = BlockRam(config.layers * DESCRIPTOR_WORDS, 32)
 
-        self._stop = Signal() if config.stream_bits else self.host.abort
-        self.abortable = ResetInserter(self._stop)
+        self.abortable = stop = StopChain(m)
         self.sequencer, self.array = Sequencer(config), NeuronArray(config)
-        m.submodules.sequencer = self.abortable(self.sequencer)
-        m.submodules.array = self.abortable(self.array)
+        m.submodules.array = stop(self.array)
+        m.submodules.sequencer = stop(self.sequencer)
         connect(m, flipped(self.axil), self.host.axil)
         connect(m, flipped(self.spikes), self.host.spikes)
         connect(m, self.host.program, program.write)
@@ -87,6 +87,8 @@ class Core(wiring.Component):
         self._control(m)
         self._results(m)
         self._access_spikes(m)
+        stop.pulse(self.host.abort | self.host.lost if config.stream_bits else self.host.abort)
+        m.d.comb += self.host.hold.eq(stop.holds)
         connect_trace(m, self)
         return m
 
@@ -96,10 +98,7 @@ class Core(wiring.Component):
         connect(m, weights.axi, flipped(self.m_axi))
         connect(m, host.stream, weights.control)
         connect(m, array.ring, weights.ring)
-        m.d.comb += [
-            host.lost.eq(array.waiting & weights.control.failed),
-            self._stop.eq(host.abort | host.lost),
-        ]
+        m.d.comb += host.lost.eq(array.waiting & weights.control.failed)
         with m.If(host.start):
             m.d.sync += host.stream_stalls.eq(0)
         with m.Elif(array.waiting):

@@ -108,6 +108,8 @@ class HostPort(wiring.Component):
         Memories to load; ``weights`` only if they are not streamed, the last three in cores with attention.
     line : Out(WritePort(spike_lines, L * S, L // P))
         Input region, from line 0 on.
+    hold : In(1)
+        Units are being stopped: register writes and input words wait.
     start, abort, reset_state : Out(1)
         One-cycle commands.
     busy, topk_clamped, finished : In(1)
@@ -146,6 +148,7 @@ class HostPort(wiring.Component):
                 "line": Out(WritePort(config.spike_lines, line_bits, config.segments)),
                 "start": Out(1),
                 "abort": Out(1),
+                "hold": In(1),
                 "reset_state": Out(1),
                 "busy": In(1),
                 "finished": In(1),
@@ -176,7 +179,7 @@ class HostPort(wiring.Component):
         value, now = Signal(32), Signal()
         take = Signal()
         m.d.comb += [
-            take.eq(axil.awvalid & axil.wvalid & ~axil.bvalid),
+            take.eq(axil.awvalid & axil.wvalid & ~(axil.bvalid | self.abort | self.hold)),
             axil.awready.eq(take),
             axil.wready.eq(take),
         ]
@@ -207,9 +210,10 @@ class HostPort(wiring.Component):
 
     def _stream(self, m: Module, at: Mapping[Register, Signal], value: Signal, now: Signal) -> None:
         """The image of streamed weights; a program's own is not exchanged while it runs."""
+        aborted = Signal()
         with m.If(now & at[Register.STREAM_BASE]):
             m.d.sync += self.stream.base.eq(value >> PAGE_BITS)
-        m.d.sync += self.stream.restart.eq(self.abort)
+        m.d.sync += [aborted.eq(self.abort), self.stream.restart.eq(aborted)]
         with m.If(now & at[Register.STREAM_ROWS] & ~self.busy):
             m.d.sync += [self.stream.rows.eq(value), self.stream.restart.eq(1)]
         with m.If(now & at[Register.COUNTER_LAYER]):
@@ -298,7 +302,7 @@ class HostPort(wiring.Component):
         word, collected = Signal(range(max(words, 2))), Signal(32 * words, reset_less=True)
         row = Signal.like(self.line.addr)
         m.d.comb += [
-            self.spikes.ready.eq(~(self.busy | self.start | self.abort)),
+            self.spikes.ready.eq(~(self.busy | self.start | self.abort | self.hold)),
             self.line.data.eq(collected),
         ]
         m.d.sync += [self.line.en.eq(0), self.line.addr.eq(row)]
