@@ -138,6 +138,7 @@ def synthesis_section(core: str, core_key: str, device: str, synthesis: Synthesi
         "core": core,
         "core_key": core_key,
         "device": device,
+        "grade": synthesis.grade,
         **asdict(resources),
         "lut_eq": resources.lut_eq,
         "seeds": [{"seed": seed, "fmax_mhz": fmax} for seed, fmax in synthesis.fmax_of_seed.items()],

@@ -15,6 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=int, nargs="+", default=[1], metavar="SEED",
         help="of the placer, one place and route each; the fastest becomes the bitstream (default: 1)",
     )  # fmt: skip
+    parser.add_argument(
+        "--grade",
+        type=int,
+        choices=(6, 7, 8),
+        default=6,
+        help="speed grade of the FPGA, 6 is the slowest (default: 6)",
+    )
     add_output(parser)
 
 
@@ -30,13 +37,16 @@ def run(options: argparse.Namespace) -> None:
 
     config = config_of(options.core)
     folder = make_output(options.output)
-    synthesis = synthesise(top_verilog(config), "sparta_top", folder / "synth", seeds=options.seeds)
+    synthesis = synthesise(
+        top_verilog(config), "sparta_top", folder / "synth", grade=options.grade, seeds=options.seeds
+    )
     section = synthesis_section(config.name, content_key([core_verilog(config)]), DEVICE, synthesis)
     path = write_section(folder, "synth", section)
     resources, slowest = synthesis.resources, synthesis.path
     print(
-        f"core {config.name} on {DEVICE}: {resources.lut_eq} LUT-eq, {resources.ff} FF, {resources.bram} BRAM,"
-        f" {resources.dsp} DSP, {resources.fmax_mhz:.1f} MHz (seed {synthesis.best_seed}): {path}"
+        f"core {config.name} on {DEVICE}, speed grade {options.grade}: {resources.lut_eq} LUT-eq,"
+        f" {resources.ff} FF, {resources.bram} BRAM, {resources.dsp} DSP,"
+        f" {resources.fmax_mhz:.1f} MHz (seed {synthesis.best_seed}): {path}"
     )
     print(
         f"critical path: {' -> '.join(slowest.lines)}, {slowest.logic_ns:.1f} ns logic,"

@@ -19,6 +19,7 @@ SYNTHESIS = synthesis_section(
     "0123456789abcdef",
     "LFE5U-85F",
     Synthesis(
+        grade=6,
         resources=Resources(lut4=1000, ccu2c=50, lutram=3, comb=1200, ff=900, bram=12, dsp=4, fmax_mhz=81.5),
         fmax_of_seed={1: 81.5, 2: 70.0, 3: 75.0},
         path=CriticalPath(

@@ -123,6 +123,12 @@ def test_a_block_ram_takes_no_logic_and_an_unchanged_run_is_skipped(
     )
     assert (tmp_path / "top.bit").stat().st_size > 1000
     assert "[1/4] synthesis: unchanged" not in capsys.readouterr().err
+    fastest = synthesise(text, "top", tmp_path, grade=8)
+    assert (synthesis.grade, fastest.grade) == (6, 8)
+    assert fastest.resources.fmax_mhz > 1.1 * found.fmax_mhz
+    capsys.readouterr()
+    synthesise(text, "top", tmp_path, seeds=(1, 2))  # the bitstream of before
+    capsys.readouterr()
     monkeypatch.setattr(flow.subprocess, "run", None)
     assert synthesise(text, "top", tmp_path, seeds=(1, 2)) == synthesis
     assert capsys.readouterr().err.count("unchanged") == 4

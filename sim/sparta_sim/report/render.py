@@ -119,8 +119,8 @@ def summary(report: Section) -> str:
     if "synth" in report:
         part = report["synth"]
         lines.append(
-            f"{part['device']}: {part['lut_eq']:,} LUT-eq, {part['ff']:,} FF, {part['bram']} BRAM,"
-            f" {part['dsp']} DSP, {_fmax(part)}"
+            f"{part['device']}, speed grade {part['grade']}: {part['lut_eq']:,} LUT-eq, {part['ff']:,} FF,"
+            f" {part['bram']} BRAM, {part['dsp']} DSP, {_fmax(part)}"
         )
         stale = "cosim" in report and report["cosim"]["core_key"] != part["core_key"]
         if stale:
@@ -251,7 +251,8 @@ def _energy(part: Section, tokens: bool) -> Iterator[str]:
 
 
 def _synthesis(part: Section) -> Iterator[str]:
-    yield from ("## Synthesis", "", f"Core {part['core']} on {part['device']}, after place and route.", "")
+    device = f"{part['device']}, speed grade {part['grade']}"
+    yield from ("## Synthesis", "", f"Core {part['core']} on {device}, after place and route.", "")
     numbers = (part[name] for name in ("lut_eq", "lut4", "ccu2c", "lutram", "ff", "bram", "dsp"))
     row = (*(f"{number:,}" for number in numbers), f"{part['fmax_mhz']:.1f} MHz")
     yield from _table(("LUT-eq", "LUT4", "CCU2C", "LUT RAM", "FF", "BRAM", "DSP", "Fmax"), [row])

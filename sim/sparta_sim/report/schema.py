@@ -78,6 +78,7 @@ SECTIONS: Mapping[str, Mapping[str, Any]] = {
         "core": str,
         "core_key": str,
         "device": str,
+        "grade": int,
         "lut4": int,
         "ccu2c": int,
         "lut_eq": int,

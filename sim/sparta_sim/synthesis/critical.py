@@ -143,7 +143,8 @@ class _Sources:
                     self._lines[name] = lines[0]
 
     def line(self, cell: str) -> str:
-        """Of the cell, or of what it is named after."""
+        """Of the cell, or of what it is named after; nextpnr adds a suffix to the halves of a CCU2C."""
+        cell = cell.partition("$CCU2_COMB")[0]
         if cell not in self._cells:
             raise InputFileError(
                 f"{self._netlist}: the netlist has no cell {cell!r}, which is on the critical path"

