@@ -148,8 +148,7 @@ class AttentionUnit(wiring.Component):
         m.submodules.results = results = fifo.SyncFIFOBuffered(
             width=config.weight_bits, depth=chunks * config.lanes
         )
-        room, has_room = Signal(range(chunks + 1), init=chunks), Signal(init=1)
-        room_next = Signal.like(room)
+        room, room_next = Signal(range(chunks + 1), init=chunks), Signal(range(chunks + 1))
         m.d.comb += [
             compare.start.eq(self.start),
             Value.cast(compare.layer).eq(Value.cast(self.layer)),
@@ -158,14 +157,14 @@ class AttentionUnit(wiring.Component):
             mix.start.eq(self.start),
             Value.cast(mix.layer).eq(Value.cast(self.layer)),
             mix.topk.eq(self.topk),
-            mix.room.eq(has_room),
+            mix.room.eq(room_next != 0),
             results.w_en.eq(normalise.o.valid),
             results.w_data.eq(normalise.o.payload),
         ]
         self._queue(m, compare.rows, mix.rows)
         left = self._number(m, results.r_stream)
         m.d.comb += room_next.eq(room + delay(m, left, 1) - mix.begins)
-        m.d.sync += [room.eq(room_next), has_room.eq(room_next != 0)]
+        m.d.sync += room.eq(room_next)
         return m
 
     def _queue(self, m: Module, i: stream.Interface, o: stream.Interface) -> None:
@@ -207,6 +206,7 @@ class AttentionUnit(wiring.Component):
         last_of_heads = last_of(m, rank, last_rank, rank_step, last_rank == 0)
         single = Mux(last_of_heads, head.next_single, head.last_chunk == 0)
         last_chunk = last_of(m, chunk, head.last_chunk, chunk_ends, single)
+        last_of_head = delay(m, last_chunk & last_of_heads, 1)  # chunks end at least two cycles apart
         m.d.comb += [
             self.o.valid.eq(values.valid),
             item.rank.eq(rank),
@@ -216,7 +216,7 @@ class AttentionUnit(wiring.Component):
             accepted.eq(self.o.valid & self.o.ready),
             chunk_ends.eq(accepted & last_lane),
             rank_step.eq(chunk_ends & last_chunk),
-            head_ends.eq(chunk_ends & last_chunk & last_of_heads),
+            head_ends.eq(chunk_ends & last_of_head),
         ]
         with m.If(accepted):
             m.d.sync += last_lane.eq(lane == config.lanes - 2)

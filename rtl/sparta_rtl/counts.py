@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from sparta_hw.config import CoreConfig
 from sparta_hw.numerics import unsigned_bits
 from sparta_rtl.layouts import spike_item_layout
+from sparta_rtl.pipeline import is_next
 from sparta_rtl.popcount import popcount
 
 __all__ = ["CountUnit"]
@@ -62,7 +63,7 @@ class CountUnit(wiring.Component):
             read.addr.eq(Mux(sending, slot, self.i.slot)),
             write.addr.eq(self.i.slot),
             write.en.eq(self.valid),
-            last_slot.eq(slot + 1 == slots),
+            last_slot.eq(is_next(slot, slots)),
             last_lane.eq(lane == config.fire_lanes - 1),
             complete.eq(self.valid & self.i.last_group & (self.i.slot + 1 == self.slots)),
             self.busy.eq(sending),

@@ -168,7 +168,7 @@ class GateUnit(wiring.Component):
         config, layer = self._config, self.layer
         lines = plane_lines(config, values)
         chunk_line, token_line = Signal.like(layer.out_base), Signal.like(layer.out_base)
-        plane, writes = Signal(range(self._lines)), Signal()
+        plane, writes, next_chunk = Signal(range(self._lines)), Signal(), delay(m, chunk_done, 1)
         m.d.comb += [
             writes.eq(valued | (plane != 0)),
         ]
@@ -179,7 +179,7 @@ class GateUnit(wiring.Component):
         ]
         with m.If(self.start):
             m.d.sync += [chunk_line.eq(layer.out_base + self._lines), token_line.eq(layer.out_base)]
-        with m.Elif(chunk_done):
+        with m.Elif(next_chunk):
             m.d.sync += [chunk_line.eq(chunk_line + self._lines), token_line.eq(chunk_line)]
         with m.Elif(writes):
             m.d.sync += plane.eq(plane + 1)

@@ -49,13 +49,13 @@ class ResultPort(wiring.Component):
             self.o.payload[:32].eq(item.values[lane]),
             self.o.payload[32].eq(last),
         ]
-        with m.If(self.i.valid & self.i.ready):
+        with m.If(self.idle):
             m.d.sync += [
                 item.eq(self.i.payload),
                 last_output.eq(self.outputs - 1),
                 lane.eq(0),
                 output.eq(self.i.payload.tile * lanes),
-                self.o.valid.eq(1),
+                self.o.valid.eq(self.i.valid),
             ]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += [lane.eq(lane + 1), output.eq(output + 1)]

@@ -144,7 +144,7 @@ class SharedFireStage(wiring.Component):
         config, stage = self._config, self._stages[0]
         share, width = config.fire_share, len(self.header)
         rows = config.header_rows // share
-        parts = Signal(rows * width)
+        parts = Signal(rows * width, reset_less=True)
         for part in range(rows):
             m.submodules[f"header_{part}"] = cells = memory.Memory(shape=width, depth=share, init=[])
             write, read = cells.write_port(), cells.read_port(domain="comb")
@@ -191,7 +191,7 @@ class SharedFireStage(wiring.Component):
         bits, share, each = config.membrane_bits, config.fire_share, config.fire_lanes
 
         def register(value: Value, shape: object, name: str) -> Signal:
-            signal = Signal(shape, name=f"{name}_{lane}")
+            signal = Signal(shape, name=f"{name}_{lane}", reset_less=True)
             m.d.sync += signal.eq(value)
             return signal
 

@@ -53,7 +53,7 @@ class MixPass(wiring.Component):
     rows : In(stream.Signature(signed(12)))
         m of each row that lies in the similarity memory; taken when the row has been read for the last time.
     room : In(1)
-        The results of one chunk more can be taken.
+        The results of one chunk more can be taken in the next cycle, if none begins in this one.
     begins : Out(1)
         A chunk begins.
     similarity, value : Out(ReadPort)
@@ -130,18 +130,24 @@ class MixPass(wiring.Component):
         column, chunk, slot = Signal(self._rank_bits), Signal.like(layer.chunks), Signal(range(self._slots))
         value_row = Signal.like(self.value.addr)
         issue, chunk_step, row_step, head_ends = Signal(), Signal(), Signal(), Signal()
-        first, pause, paused = Signal(init=1), Signal(range(self._config.lanes)), Signal()
+        first, may_begin, pause, paused = (
+            Signal(init=1),
+            Signal(),
+            Signal(range(self._config.lanes)),
+            Signal(),
+        )
         head = walk_heads(m, layer, self.start, head_ends)
         column_ends = last_of(m, column, last_rank, issue, last_rank == 0)
         row_ends = last_of(m, row, last_rank, row_step, last_rank == 0)
         single = Mux(row_ends, head.next_single, head.last_chunk == 0)
         chunk_ends = last_of(m, chunk, head.last_chunk, chunk_step, single)
+        ends = delay(m, chunk_ends & row_ends, 1)  # chunks end at least two cycles apart
         m.d.comb += [
-            issue.eq(self.rows.valid & (~first | (self.room & ~paused))),
+            issue.eq(self.rows.valid & (~first | may_begin)),
             self.begins.eq(issue & first),
             chunk_step.eq(issue & column_ends),
             row_step.eq(issue & column_ends & chunk_ends),
-            head_ends.eq(issue & column_ends & chunk_ends & row_ends),
+            head_ends.eq(issue & column_ends & ends),
             self.similarity.en.eq(issue),
             self.similarity.addr.eq(Cat(column, slot)),
             self.rows.ready.eq(issue & column_ends & chunk_ends),
@@ -155,6 +161,7 @@ class MixPass(wiring.Component):
                 row.eq(0),
                 value_row.eq(0),
             ]
+        m.d.sync += may_begin.eq(~self.begins & self.room & (~paused | (pause == 1)))
         with m.If(self.begins):
             m.d.sync += [pause.eq(self._config.lanes - 1), paused.eq(1)]
         with m.Elif(paused):
