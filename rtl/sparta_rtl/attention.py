@@ -215,8 +215,8 @@ class AttentionUnit(wiring.Component):
             values.ready.eq(self.o.ready),
             accepted.eq(self.o.valid & self.o.ready),
             chunk_ends.eq(accepted & last_lane),
-            rank_step.eq(chunk_ends & last_chunk),
-            head_ends.eq(chunk_ends & last_of_head),
+            rank_step.eq(accepted & (last_lane & last_chunk)),
+            head_ends.eq(accepted & (last_lane & last_of_head)),
         ]
         with m.If(accepted):
             m.d.sync += last_lane.eq(lane == config.lanes - 2)

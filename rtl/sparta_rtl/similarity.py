@@ -178,8 +178,8 @@ class SimilarityPass(wiring.Component):
         m.d.comb += [
             issue.eq(active & ~pause & (~begins | ~full)),
             column_step.eq(issue & chunk_ends),
-            row_step.eq(issue & chunk_ends & column_ends),
-            head_ends.eq(issue & chunk_ends & column_ends & row_ends),
+            row_step.eq(issue & (chunk_ends & column_ends)),
+            head_ends.eq(issue & (chunk_ends & column_ends & row_ends)),
             used_next.eq(used + (issue & begins) - self.freed),
             self.query.en.eq(issue),
             self.query.addr.eq(query_row),

@@ -323,3 +323,15 @@ def test_one_similarity_and_one_mix_row_a_cycle() -> None:
 def test_digits_core() -> None:
     config = NAMED_CONFIGS["digits"]
     check(config, [random_case(config, 64, 2, shift=8), random_case(config, 33, 4, shift=7)])
+
+
+@pytest.mark.parametrize("lanes", [2, 4])
+@pytest.mark.parametrize("topk", [1, 2, 3])
+def test_short_heads_one_after_the_other(lanes: int, topk: int) -> None:
+    config = core(lanes)
+    cases = [
+        replace(random_case(config, topk, chunks, seed=chunks), head=head * lanes)
+        for chunks in (1, 3, 4)
+        for head in range(1, chunks + 1)
+    ]
+    check(config, cases)
