@@ -21,9 +21,9 @@ __all__ = ["AttentionUnit", "attend", "attention_layout"]
 
 IntArray = NDArray[np.int64]
 
-_COMPARE_LATENCY = 14
+_COMPARE_LATENCY = 15
 """Cycles, at most, from a freed slot to the next row's maximum, besides K * chunks."""
-_CHUNK_LATENCY = 24
+_CHUNK_LATENCY = 25
 """Cycles, at most, from a chunk's begin to the one in which another may take its room, besides K and P."""
 
 
@@ -75,7 +75,7 @@ class AttentionUnit(wiring.Component):
     a finished chunk of P sums is divided lane by lane while the next one is mixed. The results wait in a queue;
     a chunk is begun when it has room for all of them, so that nothing else ever waits::
 
-        cycles = K * chunks + K * pitch * max(K, P) + min(K, P) + ceil(log4 P) + 26
+        cycles = K * chunks + K * pitch * max(K, P) + min(K, P) + ceil(log4 P) + 28
 
     when ``o`` never stalls (``sparta_sim/cycles/attention.py``): the first row's similarities, then the chunks of
     all heads' K rows, that take K cycles each, or P where division is slower, and the pipeline.
@@ -169,7 +169,9 @@ class AttentionUnit(wiring.Component):
 
     def _queue(self, m: Module, i: stream.Interface, o: stream.Interface) -> None:
         """Hold the maxima of rows that are compared and not yet mixed, at most one a slot."""
-        maxima = Array(Signal.like(i.payload, name=f"maximum_{slot}") for slot in range(self.slots))
+        maxima = Array(
+            Signal.like(i.payload, name=f"maximum_{slot}", reset_less=True) for slot in range(self.slots)
+        )
         newest, oldest, level = (
             Signal(range(self.slots)),
             Signal(range(self.slots)),

@@ -299,7 +299,8 @@ class HostPort(wiring.Component):
 
     def _input_lines(self, m: Module) -> None:
         words = -(-len(self.line.data) // 32)
-        word, collected = Signal(range(max(words, 2))), Signal(32 * words, reset_less=True)
+        word = Signal(range(max(words, 2)))
+        collected = Signal(32 * words, reset_less=True)
         row = Signal.like(self.line.addr)
         m.d.comb += [
             self.spikes.ready.eq(~(self.busy | self.start | self.abort | self.hold)),

@@ -266,7 +266,8 @@ class NeuronArray(wiring.Component):
     def _move_thresholds(self, m: Module, header: data.View, fire: FireStage) -> None:
         """``theta = clamp(theta_c + o, 1, 32767)``, o = clamp(((state >> 8) * gain) >> 8, -limit, limit)."""
         config, layer = self._config, self.layer
-        error = self.state >> config.state_frac
+        error = Signal(signed(config.state_bits - config.state_frac))
+        gain = Signal.like(layer.feedback_gain)
         product = Signal(signed(len(error) + 9))
         limit, offset = (
             Signal(signed(len(layer.feedback_limit) + 1)),
@@ -275,7 +276,9 @@ class NeuronArray(wiring.Component):
         scaled = product >> 8
         m.d.comb += limit.eq(layer.feedback_limit)
         m.d.sync += [
-            product.eq(error * layer.feedback_gain),
+            error.eq(self.state >> config.state_frac),
+            gain.eq(layer.feedback_gain),
+            product.eq(error * gain),
             offset.eq(Mux(scaled > limit, limit, Mux(scaled < -limit, -limit, scaled))),
         ]
         largest = (1 << config.membrane_bits - 1) - 1

@@ -58,10 +58,10 @@ class Normaliser(wiring.Component):
 
         least = config.exp_bits
         exponents = range(least, len(held.total))
-        exponent = Signal(range(len(exponents)))
+        exponent = Signal(range(len(exponents)), reset_less=True)
         total = Signal.like(held.total, reset_less=True)
         mantissa = Signal(config.reciprocal_bits, reset_less=True)
-        reciprocal = Signal(RECIPROCAL_TABLE[0].bit_length())
+        reciprocal = Signal(RECIPROCAL_TABLE[0].bit_length(), reset_less=True)
         # The table in two steps: an entry of each eighth, then one of these.
         entries = [Signal.like(reciprocal, name=f"entry{part}", reset_less=True) for part in range(8)]
         part_bits = config.reciprocal_bits - 3
@@ -69,9 +69,9 @@ class Normaliser(wiring.Component):
             with m.If(held.total[candidate]):
                 m.d.sync += exponent.eq(candidate - least)
         divided = delay(m, held.sums[0], 4)
-        high = Signal(signed(max(len(divided) - _LOW_BITS, 1) + len(reciprocal)))
-        low = Signal(unsigned(_LOW_BITS + len(reciprocal)))
-        product = Signal(signed(len(divided) + len(reciprocal) - least - 8))
+        high = Signal(signed(max(len(divided) - _LOW_BITS, 1) + len(reciprocal)), reset_less=True)
+        low = Signal(unsigned(_LOW_BITS + len(reciprocal)), reset_less=True)
+        product = Signal(signed(len(divided) + len(reciprocal) - least - 8), reset_less=True)
         quotient = Signal.like(product)
         m.d.comb += quotient.eq(product >> delay(m, exponent, 5))
         m.d.sync += [

@@ -8,10 +8,10 @@ __all__ = ["adder_tree", "chosen_by", "delay", "is_next", "last_of", "saturate"]
 
 
 def delay(m: Module, value: ValueLike, cycles: int, enable: ValueLike = 1) -> Value:
-    """``value`` of ``cycles`` cycles ago, counting only cycles in which ``enable`` is high; zero before."""
+    """``value`` of ``cycles`` cycles ago, counting only those in which ``enable`` is high; zero at first, not reset."""
     line = Value.cast(value)
     for _ in range(cycles):
-        stage = Signal(line.shape())
+        stage = Signal(line.shape(), reset_less=True)
         with m.If(enable):
             m.d.sync += stage.eq(line)
         line = stage

@@ -96,15 +96,17 @@ class SimilarityPass(wiring.Component):
         )
         issued = self._issue(m, item)
 
+        # A register beside the memories, one beside the multipliers.
         lanes = data.ArrayLayout(signed(8), config.lanes)
-        query, key = Signal(lanes, reset_less=True), Signal(lanes, reset_less=True)
+        fetched_query, fetched_key, query, key = (Signal(lanes, reset_less=True) for _ in range(4))
         products = [
             Signal(signed(16), name=f"product_{lane}", reset_less=True) for lane in range(config.lanes)
         ]
-        m.d.sync += [query.eq(self.query.data), key.eq(self.key.data)]
+        m.d.sync += [fetched_query.eq(self.query.data), fetched_key.eq(self.key.data)]
+        m.d.sync += [query.eq(fetched_query), key.eq(fetched_key)]
         m.d.sync += [products[lane].eq(query[lane] * key[lane]) for lane in range(config.lanes)]
         partial, tree_cycles = adder_tree(m, products)
-        summed = data.View(item, delay(m, issued, 3 + tree_cycles))
+        summed = data.View(item, delay(m, issued, 4 + tree_cycles))
 
         listed = data.View(mask_layout(config), self.masks.data)
         m.d.comb += [self.masks.en.eq(summed.valid), self.masks.addr.eq(summed.column)]
@@ -112,10 +114,10 @@ class SimilarityPass(wiring.Component):
 
         # summed -> dot -> shifted -> clipped -> sharpened -> masked -> z
         dot = Signal(signed(signed_bits(0, config.max_features * 2 * (1 << 14))), reset_less=True)
-        shifted, clipped = Signal.like(dot), Signal(signed(config.score_bits))
-        sharpened = Signal(signed(config.score_bits + config.gain_bits))
-        masked = Signal(signed(config.score_bits + 3))
-        z = Signal(signed(config.score_bits))
+        shifted, clipped = Signal.like(dot), Signal(signed(config.score_bits), reset_less=True)
+        sharpened = Signal(signed(config.score_bits + config.gain_bits), reset_less=True)
+        masked = Signal(signed(config.score_bits + 3), reset_less=True)
+        z = Signal(signed(config.score_bits), reset_less=True)
         with m.If(summed.valid):
             m.d.sync += dot.eq(Mux(summed.first_chunk, 0, dot) + partial)
         m.d.sync += [

@@ -85,9 +85,9 @@ class MixPass(wiring.Component):
         item = data.StructLayout({"valid": 1, "first": 1, "last": 1})
         issued, value_row = self._issue(m, item)
 
-        z, top = Signal(signed(config.score_bits)), delay(m, self.rows.payload, 2)
-        distance = Signal(config.score_bits)
-        fraction, places = Signal(range(EXP_TABLE[0] + 1)), Signal(4)
+        z, top = Signal(signed(config.score_bits), reset_less=True), delay(m, self.rows.payload, 2)
+        distance, places = Signal(config.score_bits, reset_less=True), Signal(4, reset_less=True)
+        fraction = Signal(range(EXP_TABLE[0] + 1), reset_less=True)
         weight = Signal.like(fraction)
         whole = distance[4:]
         m.d.sync += [
@@ -103,16 +103,20 @@ class MixPass(wiring.Component):
             self.value.en.eq(fetched.valid),
             self.value.addr.eq(delay(m, value_row, 3)),
         ]
-        values = Signal(data.ArrayLayout(signed(8), config.lanes), reset_less=True)
+        # A register beside the memory, one beside the multipliers.
+        lanes = data.ArrayLayout(signed(8), config.lanes)
+        fetched_values, values = (Signal(lanes, reset_less=True) for _ in range(2))
+        factor = delay(m, weight, 1)
         products = Signal(data.ArrayLayout(signed(len(weight) + 8), config.lanes), reset_less=True)
         mixed = Signal(mixed_layout(config), reset_less=True)
         m.d.comb += self.o.payload.eq(mixed)
-        weighed = data.View(item, delay(m, fetched, 3))
-        addend = delay(m, weight, 1)
+        weighed = data.View(item, delay(m, fetched, 4))
+        addend = delay(m, factor, 1)
         sums, total = mixed.sums, mixed.total
         m.d.sync += [
-            values.eq(self.value.data),
-            *(products[lane].eq(values[lane] * weight) for lane in range(config.lanes)),
+            fetched_values.eq(self.value.data),
+            values.eq(fetched_values),
+            *(products[lane].eq(values[lane] * factor) for lane in range(config.lanes)),
             self.o.valid.eq(weighed.valid & weighed.last),
         ]
         with m.If(weighed.valid):

@@ -5,10 +5,14 @@ from amaranth.hdl import Cat, Elaboratable, Module, ResetInserter, Signal, Value
 __all__ = ["StopChain"]
 
 
+_DRAIN_CYCLES = 32
+"""As many as pass from a unit's first register to its last one, at least: pipelines run empty, they are not reset."""
+
+
 class StopChain:
     """Resets units one cycle after the other, so that no reset has more loads than its unit; then releases them so.
 
-    Each stays in reset for as many cycles as there are units: in one cycle all of them are. Equal registers would be
+    They stay in reset together for :data:`_DRAIN_CYCLES`, after a reset of the core too. Equal registers would be
     merged by the tools; these differ in time.
 
     Parameters
@@ -25,11 +29,11 @@ class StopChain:
     def __init__(self, m: Module) -> None:
         self._m = m
         self._resets: list[Signal] = []
-        self.holds = Signal()
+        self.holds = Signal(init=1)
 
     def __call__(self, unit: Elaboratable) -> Elaboratable:
         """The unit with the next reset of the chain."""
-        reset = Signal(name=f"stop_{len(self._resets)}")
+        reset = Signal(name=f"stop_{len(self._resets)}", init=1)
         if self._resets:
             self._m.d.sync += reset.eq(self._resets[-1])
         self._resets.append(reset)
@@ -37,13 +41,13 @@ class StopChain:
 
     def pulse(self, pulse: Value) -> None:
         """What resets the units that are there; the first one from the cycle after it on."""
-        m, first = self._m, self._resets[0]
-        left = Signal(range(len(self._resets) + 1))
+        m, first, cycles = self._m, self._resets[0], len(self._resets) + _DRAIN_CYCLES
+        left = Signal(range(cycles + 1), init=cycles)
         m.d.sync += [
             first.eq(pulse | (left != 0)),
             self.holds.eq(pulse | (left != 0) | Cat(self._resets).any()),
         ]
         with m.If(pulse):
-            m.d.sync += left.eq(len(self._resets))
+            m.d.sync += left.eq(cycles)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)

@@ -59,7 +59,7 @@ class TokenWriter(wiring.Component):
         collected = Signal(data.ArrayLayout(config.token_bits, config.lanes), reset_less=True)
         row, settled = Signal.like(collected, reset_less=True), Signal()
         lane, last_lane = value.feature[:lane_bits], Signal()
-        row_base, rank_chunk = Signal(20), Signal(20)
+        row_base, row_chunk, rank_chunk = Signal(20), Signal(20), Signal(20)
         writing, plane, chunk = Signal(), Signal(range(lines)), Signal(20)
         plane_ends = Signal()
         m.d.comb += [
@@ -68,7 +68,10 @@ class TokenWriter(wiring.Component):
             self.i.ready.eq(~last_lane | ~writing | (plane >= lines - 2)),
             self.idle.eq(~writing & ~settled & ~self.i.valid),
         ]
-        m.d.sync += rank_chunk.eq(value.rank * layer.pitch + value.feature[lane_bits:])
+        m.d.sync += [
+            row_chunk.eq(value.rank * layer.pitch),  # of the lane before, which has the same rank
+            rank_chunk.eq(row_chunk + value.feature[lane_bits:]),
+        ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += collected[lane].eq(value.value)
         m.d.sync += settled.eq(self.i.valid & self.i.ready & last_lane)

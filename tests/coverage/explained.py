@@ -40,6 +40,10 @@ _PACED = (
     "the attention unit never waits here: the pool takes a chunk a cycle, and the token writer needs 2 cycles for one,"
     " which comes at most every 4; tests/rtl/test_attention.py and its cocotb bench stall it"
 )
+_FEW_RANKS = (
+    "rows wait for a slot where a chunk of P features takes longer than K cycles, and heads pause with K = 1, which no"
+    " run of this core has: tests/rtl/test_attention.py has both"
+)
 _ONE_WORD = "a row or line of this core is one 32-bit word; the cores of tests/rtl/test_host.py have several"
 
 _TAKEN = "spikes never wait here: a token's cues are counted faster than the array fires"
@@ -50,6 +54,7 @@ EXPLANATIONS = (
     Explanation("toggle", r".*\.attention_slice", "full|waiting", _PACED),
     Explanation("line", r".*\.spike_slice", "", _TAKEN),
     Explanation("toggle", r".*\.spike_slice", "full|waiting", _TAKEN),
+    Explanation("toggle", r".*\.attention\.compare", "full|pause", _FEW_RANKS),
     Explanation("line", r".*\.attention\.normalise", r"^case: .*9'h", "a reciprocal that no sum of these runs needs"),
     Explanation("line", r".*\.host", "^else: ", _ONE_WORD),
     Explanation("toggle", r".*\.host", r"word.*", _ONE_WORD),

@@ -302,8 +302,8 @@ def test_a_writer_that_costs_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_wrong_cycles_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "attend_cycles", lambda config, fields, topk: 39 + 1)
-    with pytest.raises(AssertionError, match="39 == 40"):
+    monkeypatch.setitem(globals(), "attend_cycles", lambda config, fields, topk: 41 + 1)
+    with pytest.raises(AssertionError, match="41 == 42"):
         check(core(4), [random_case(core(4), 2, 1)])
 
 

@@ -41,11 +41,12 @@ def test_a_longer_path_from_pad_to_pad_does_not_count(tmp_path: Path) -> None:
     assert path.lines[0] == "harness.py:28"
 
 
-def test_half_a_carry_cell_is_that_cell(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["CCU2_COMB1", "DPRAM_COMB2", "RAMW"])
+def test_a_part_of_a_cell_is_that_cell(part: str, tmp_path: Path) -> None:
     place = json.loads((RECORDED / "lane.place.json").read_text())
     for hop in place["critical_paths"][0]["path"]:
         for end in ("from", "to"):
-            hop[end]["cell"] += "$CCU2_COMB1"
+            hop[end]["cell"] += f"${part}"
     (tmp_path / "place.json").write_text(json.dumps(place))
     whole = parse_critical_path(RECORDED / "lane.place.json", RECORDED / "lane.json", "top")
     assert parse_critical_path(tmp_path / "place.json", RECORDED / "lane.json", "top").lines == whole.lines

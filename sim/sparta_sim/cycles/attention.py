@@ -6,10 +6,11 @@ from sparta_hw.config import CoreConfig
 
 __all__ = ["attend_cycles"]
 
-_COMPARE = 11
-"""start, operands, products, dot product, shift, saturation, sharpness, mask, saturation, row memory, row queue."""
-_MIX = 6
-"""Similarity, distance, exponential, weight, product, sum."""
+_COMPARE = 12
+"""start, operands in two steps, products, dot product, shift, saturation, sharpness, mask, saturation, row memory,
+row queue."""
+_MIX = 7
+"""Similarity, distance, exponential, weight in two steps, product, sum."""
 _NORMALISE = 7
 """Exponent, mantissa, reciprocal in two steps, partial products, product, quotient."""
 _QUEUE = 2
@@ -23,7 +24,7 @@ def attend_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int) -> i
     written to the spike memory in p = ceil(8 / S) if it becomes tokens (p = -1 if it goes to the pool). These
     overlap, so that chunks, ``pitch`` of them a token, follow one another at the pace of the slowest::
 
-        K * chunks  +  (K * pitch - 1) * max(K, P, p)  +  K + P + p + 1  +  ceil(log4 P) + 26
+        K * chunks  +  (K * pitch - 1) * max(K, P, p)  +  K + P + p + 1  +  ceil(log4 P) + 28
         first row      chunks but the last                last chunk        pipeline
 
     Parameters

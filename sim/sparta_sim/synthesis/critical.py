@@ -12,6 +12,9 @@ from sparta_sim.synthesis.parse import load_report, number
 
 __all__ = ["CriticalPath", "Step", "parse_critical_path"]
 
+_PART = re.compile(r"\$(?:CCU2_COMB\d|DPRAM_COMB\d|RAMW)$")
+"""What nextpnr adds to a cell's name for a part of it."""
+
 _PYTHON_LINE = re.compile(r"[\w./-]+\.py:\d+")
 _PADS = "<async>"
 """Where a path begins or ends that has no clock at that end."""
@@ -143,8 +146,8 @@ class _Sources:
                     self._lines[name] = lines[0]
 
     def line(self, cell: str) -> str:
-        """Of the cell, or of what it is named after; nextpnr adds a suffix to the halves of a CCU2C."""
-        cell = cell.partition("$CCU2_COMB")[0]
+        """Of the cell, or of what it is named after."""
+        cell = _PART.sub("", cell)
         if cell not in self._cells:
             raise InputFileError(
                 f"{self._netlist}: the netlist has no cell {cell!r}, which is on the critical path"
