@@ -32,7 +32,8 @@ class StreamSlice(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        waiting, payload = Signal(self._shape, reset_less=True), Signal(self._shape, reset_less=True)
+        waiting = Signal(self._shape, reset_less=True)
+        payload = Signal(self._shape, reset_less=True)
         full = Signal()
         m.d.comb += [self.i.ready.eq(~full), self.o.payload.eq(payload)]
         with m.If(~full):

@@ -73,7 +73,7 @@ FAULTS = {
     "a spike needs more than the threshold": (_lane, "self.spike.eq(over >= 0)", "self.spike.eq(over > 0)"),
     "a soft reset to v_reset": (_lane, "Mux(mode.soft, over, mode.v_reset)", "mode.v_reset"),
     "the current is not saturated": (
-        _lane, "self.result.eq(saturate(shifted, config.membrane_bits))", "self.result.eq(shifted)",
+        _lane, "result.eq(saturate(shifted, config.membrane_bits))", "result.eq(shifted)",
     ),
     "beats of before a restart are kept": (_streamer, "good.eq(axi.rvalid & ~self._restarting", "good.eq(axi.rvalid"),
     "an offered address is withdrawn": (

@@ -154,7 +154,7 @@ async def input_lines_wait_and_rewind(dut: Any, stall: float) -> None:
     for turn in range(6):
         lines = [[bench.rng.getrandbits(32) for _ in range(words)] for _ in range(bench.rng.randint(1, 9))]
         await bench.send("spikes", [word for line in lines for word in line])
-        await bench.tick()
+        await bench.tick(2)
         joined = [sum(word << 32 * n for n, word in enumerate(line)) for line in lines]
         mask = (1 << config.line * config.steps) - 1
         assert log.events == [(row, line & mask, every_segment) for row, line in enumerate(joined)]
