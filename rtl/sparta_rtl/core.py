@@ -162,7 +162,7 @@ class Core(wiring.Component):
         if tokens:
             working += [~unit.idle for unit in tokens.background]
         m.d.comb += [
-            host.busy.eq(sequencer.busy),
+            host.busy.eq(sequencer.busy & ~self.abortable.holds),
             host.finished.eq(sequencer.done),
             host.cycles.eq(sequencer.cycles),
             sequencer.start.eq(host.start),
