@@ -139,13 +139,14 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20, help="test samples of digits")
     parser.add_argument("-k", type=int, default=22, help="tokens that attend")
     parser.add_argument("--adders", type=int, nargs="+", default=ADDERS, choices=ADDERS, help="only these")
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, choices=STEPS, help="only these S")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/area"), help="folder")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     workload = digits_workload(options.samples)
     found: list[Point] = []
     for core in points():
-        if core.lanes * core.steps in options.adders:
+        if core.lanes * core.steps in options.adders and core.steps in options.steps:
             found.append(measure(core, workload, options.k, options.output))
             content = [asdict(point) | {"adders": point.adders} for point in found]
             write_text(options.output / "area.json", json.dumps(content, indent=2) + "\n")
