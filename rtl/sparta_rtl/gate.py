@@ -1,6 +1,6 @@
 """The GATE unit: spike counts of each token times its gain (paper eq. 9, STEN's timing-aware attention)."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -154,7 +154,10 @@ class GateUnit(wiring.Component):
                 m.d.sync += count.eq(Mux(captured.first_group, 0, count) + popcount(words[entry]))
             m.d.sync += shifted.eq(product >> layer.shift)
             with m.If(complete):
-                m.d.sync += product.eq(count * gain)
+                # Additions: a multiplier for so few bits lies far away.
+                m.d.sync += product.eq(
+                    sum((Mux(bit, gain << place, 0) for place, bit in enumerate(count)), Const(0, 1))
+                )
             with m.If(scaled):
                 m.d.sync += values[entry].eq(Mux(shifted > layer.limit, layer.limit, shifted))
             with m.If(cleared):
