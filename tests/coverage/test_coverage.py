@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from sparta_hw.config import CoreConfig
 from sparta_hw.errors import SpartaError
 from sparta_rtl.generate import core_verilog
 from sparta_sim.coverage import read_coverage
-from tests.coverage.campaign import CORE, cover
+from tests.coverage.campaign import CORE, NETWORKS, cover
 from tests.coverage.run import unexplained
 
 SHARES = {"line": 0.99, "toggle": 0.87}
@@ -13,9 +14,10 @@ SHARES = {"line": 0.99, "toggle": 0.87}
 
 
 @pytest.mark.slow
-def test_every_hole_is_explained(tmp_path: Path) -> None:
-    coverage = cover(core_verilog(CORE), tmp_path)
-    assert [str(hole) for hole in unexplained(coverage)] == []
+@pytest.mark.parametrize("core", NETWORKS, ids=lambda core: core.name)
+def test_every_hole_is_explained(core: CoreConfig, tmp_path: Path) -> None:
+    coverage = cover(core, core_verilog(core), tmp_path)
+    assert [str(hole) for hole in unexplained(core, coverage)] == []
     for kind, share in SHARES.items():
         assert coverage.reached[kind] >= share * coverage.total[kind]
 
@@ -23,7 +25,7 @@ def test_every_hole_is_explained(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_run_too_few_leaves_holes(tmp_path: Path) -> None:
     """Without soft resets, feedback or several layers, and so on: one network is not all of SPARTA."""
-    assert unexplained(cover(core_verilog(CORE), tmp_path, networks=1))
+    assert unexplained(CORE, cover(CORE, core_verilog(CORE), tmp_path, networks=1))
 
 
 def test_lines_and_registers_are_told_from_what_yosys_adds(tmp_path: Path) -> None:
