@@ -15,13 +15,10 @@ from sparta_sim.programs import installed_program
 from sparta_sim.synthesis.critical import CriticalPath, parse_critical_path
 from sparta_sim.synthesis.parse import Resources, parse_reports, parse_stat
 
-__all__ = ["DEVICE", "PACKAGE", "SPEED_GRADES", "Synthesis", "count_cells", "synthesise"]
+__all__ = ["DEVICE", "PACKAGE", "Synthesis", "count_cells", "synthesise"]
 
 DEVICE, PACKAGE = "LFE5U-85F", "CABGA756"
 """The largest ECP5, in the package with enough pins for all of a core's ports."""
-
-SPEED_GRADES = (6, 7, 8)
-"""Of the device, the slowest first: they differ in delays only."""
 
 _WIRE_PS = 1200
 """What the mapping to look-ups takes for a wire between two of them, ps; 300 without it, and nextpnr's are longer."""
@@ -129,7 +126,7 @@ def synthesise(
     freq_mhz : int
         Clock frequency that place and route aim at; what is reached is in the result.
     grade : int
-        Speed grade, one of :data:`SPEED_GRADES`.
+        Speed grade of the device, 6 (the slowest), 7 or 8: they differ in delays only.
     seeds : sequence of int
         Of the placer, one place and route each; the bitstream is that of the fastest.
 
