@@ -1,6 +1,6 @@
 """Unsigned division, one quotient bit per cycle."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -53,10 +53,11 @@ class SerialDivider(wiring.Component):
         bits = len(self.quotient)
         divisor, remainder = Signal.like(self.denominator), Signal.like(self.denominator)
         left = Signal(range(bits + 1))
-        shifted, fits = Signal(len(remainder) + 1), Signal()
+        shifted, reduced = Signal(len(remainder) + 1), Signal(signed(len(remainder) + 2))
+        fits = reduced >= 0
         m.d.comb += [
             shifted.eq(Cat(self.quotient[-1], remainder)),
-            fits.eq(shifted >= divisor),
+            reduced.eq(shifted - divisor),
         ]
         m.d.sync += self.done.eq(~self.start & (left == 1))
         with m.If(self.start):
@@ -68,7 +69,7 @@ class SerialDivider(wiring.Component):
             ]
         with m.Elif(left != 0):
             m.d.sync += [
-                remainder.eq(Mux(fits, shifted - divisor, shifted)),
+                remainder.eq(Mux(fits, reduced, shifted)),
                 self.quotient.eq(Cat(fits, self.quotient)),
                 left.eq(left - 1),
             ]

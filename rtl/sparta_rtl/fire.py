@@ -278,8 +278,8 @@ class FireStage(wiring.Component):
         config, layer = self._config, self.layer
         lane_bits, line_bits = exact_log2(config.lanes), exact_log2(config.line)
         entry = Signal(ceil_log2(config.spike_lines) + line_bits)
-        first_lane, offset, position = Signal.like(entry), Signal.like(item.line), Signal.like(item.position)
-        group = Signal.like(layer.out_groups)
+        first_lane, position = Signal.like(entry), Signal.like(item.position)
+        offset, group = Signal.like(item.line, reset_less=True), Signal.like(layer.out_groups)
         with m.If(self.begin):
             m.d.sync += [entry.eq(0), position.eq(0), group.eq(0)]
         with m.Elif(advance):

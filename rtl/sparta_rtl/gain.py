@@ -88,10 +88,10 @@ class GainUnit(wiring.Component):
             timing.read.en.eq(1),
             timing.read.addr.eq((record.msp >> config.score_bits - 7) + _TIMING_ROWS // 2),
         ]
-        position, pitch = Signal.like(place), Signal(len(layer.chunks) + len(layer.groups))
+        position, pitch = Signal.like(place), Signal(len(layer.chunks) + len(layer.groups), reset_less=True)
         base_gain, timed_gain = Signal(config.gain_bits), Signal(config.gain_bits)
-        product = Signal(2 * config.gain_bits)
-        offset = Signal.like(self.offset)
+        product = Signal(2 * config.gain_bits, reset_less=True)
+        offset = Signal.like(self.offset, reset_less=True)
         largest = (1 << config.gain_bits) - 1
         scaled = product >> config.gain_frac
         selected = self.selected.bit_select(delay(m, self.token, 5), 1)

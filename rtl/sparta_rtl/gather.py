@@ -85,7 +85,8 @@ class GatherUnit(wiring.Component):
                 m.d.sync += [line.eq(0), rank.eq(rank + 1), active.eq(~last)]
 
         # rank -> token list -> token -> first -> source -> line -> write
-        first, source, target = (Signal.like(layer.in_base) for _ in range(3))
+        first = Signal.like(layer.in_base, reset_less=True)
+        source, target = Signal.like(layer.in_base), Signal.like(layer.in_base)
         token = Signal.like(self.tokens.data)
         m.d.sync += [
             token.eq(self.tokens.data),

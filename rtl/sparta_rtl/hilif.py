@@ -1,6 +1,6 @@
 """One lane of the fire stage: from a sum to a membrane step and a spike, or to an integer."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -122,23 +122,28 @@ class FireLane(wiring.Component):
         return m
 
     def _membrane(self, m: Module) -> None:
-        """The loop of two cycles; ``v' - threshold`` is computed beside ``v'``, not after it."""
+        """The loop of two cycles; the charge is added while the leak is multiplied, and ``v' - threshold`` is
+        computed beside ``v'``: one subtraction is left after the product.
+        """
         config, mode, header, strobes = self._config, self.mode, self.header, self.strobes
         bits = config.membrane_bits
         membrane = Signal(signed(bits), reset_less=True)
-        above = Signal(signed(bits + 1), reset_less=True)
         charged, leaked = (Signal(signed(bits + config.tau_bits + 1), reset_less=True) for _ in range(2))
-        change = Signal(signed(bits + 2))
+        whole, fraction = charged >> config.tau_bits, charged[: config.tau_bits]
+        filled, above = Signal(signed(bits + 2), reset_less=True), Signal(signed(bits + 3), reset_less=True)
         updated, over = Signal(signed(bits)), Signal(signed(bits + 2))
         m.d.comb += [
-            change.eq((charged - leaked) >> config.tau_bits),
-            updated.eq(membrane + change),
-            over.eq(above + change),
+            updated.eq((Cat(fraction, filled).as_signed() - leaked) >> config.tau_bits),
+            over.eq((Cat(fraction, above).as_signed() - leaked) >> config.tau_bits),
         ]
         with m.If(strobes.charge):
             m.d.sync += charged.eq(self.result[:bits].as_signed() * header.leak)
         with m.If(strobes.leak):
-            m.d.sync += [leaked.eq(membrane * header.leak), above.eq(membrane - header.threshold)]
+            m.d.sync += [
+                leaked.eq(membrane * header.leak),
+                filled.eq(membrane + whole),
+                above.eq(membrane - header.threshold + whole),
+            ]
         with m.If(strobes.update):
             m.d.sync += [self.spike.eq(over >= 0), membrane.eq(updated)]
             with m.If(over >= 0):

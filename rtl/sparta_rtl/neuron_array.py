@@ -268,7 +268,7 @@ class NeuronArray(wiring.Component):
         config, layer = self._config, self.layer
         error = Signal(signed(config.state_bits - config.state_frac))
         gain = Signal.like(layer.feedback_gain)
-        product = Signal(signed(len(error) + 9))
+        product = Signal(signed(len(error) + 9), reset_less=True)
         limit, offset = (
             Signal(signed(len(layer.feedback_limit) + 1)),
             Signal(signed(len(layer.feedback_limit) + 1)),

@@ -115,7 +115,7 @@ class WindowRows(wiring.Component):
         self._top = top = Signal(signed(_ROW_BITS))
         self._last_position = Signal()
         self._next_row = start_row = Signal.like(self._origin)
-        above, below = Signal.like(start_row), Signal.like(start_row)
+        above, below = (Signal.like(start_row, reset_less=True) for _ in range(2))
         x, y = Signal.like(layer.out_width), Signal.like(layer.out_height)
         last_x, last_y, begun, clipped = Signal(), Signal(), Signal(), Signal()
         m.d.sync += [
@@ -231,7 +231,7 @@ class WindowRows(wiring.Component):
         """From entries to lines: ``address = in_base + (low // L) * groups + group``."""
         layer, bits = self.layer, exact_log2(self._config.line)
         valid, row = Signal(), Signal.like(self._row)
-        offset = Signal.like(self.o.payload.address)
+        offset = Signal.like(self.o.payload.address, reset_less=True)
         m.d.sync += [
             valid.eq(self._valid),
             row.eq(self._row),

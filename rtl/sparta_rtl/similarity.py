@@ -167,7 +167,7 @@ class SimilarityPass(wiring.Component):
         last_rank = Signal(self._rank_bits)
         row, column, chunk = Signal(self._rank_bits), Signal(self._rank_bits), Signal.like(layer.chunks)
         query_row, query_base = Signal.like(self.query.addr), Signal.like(self.query.addr)
-        key_row = Signal.like(self.key.addr)
+        key_row, key_base = Signal.like(self.key.addr), Signal.like(self.key.addr)
         active, slot, used = Signal(), Signal(range(self._slots)), Signal(range(self._slots + 1))
         begins, issue, full = Signal(init=1), Signal(), Signal()
         column_step, row_step, head_ends, used_next = Signal(), Signal(), Signal(), Signal.like(used)
@@ -201,12 +201,14 @@ class SimilarityPass(wiring.Component):
                     chunk.eq(0),
                     column.eq(column + 1),
                     query_row.eq(query_base),
-                    key_row.eq(key_row + layer.pitch - head.last_chunk),
+                    key_row.eq(key_base + layer.pitch),
+                    key_base.eq(key_base + layer.pitch),
                 ]
                 with m.If(column_ends):
                     m.d.sync += [
                         column.eq(0),
                         key_row.eq(head.base),
+                        key_base.eq(head.base),
                         query_row.eq(query_base + layer.pitch),
                         query_base.eq(query_base + layer.pitch),
                         slot.eq(slot + 1),
@@ -218,6 +220,7 @@ class SimilarityPass(wiring.Component):
                 query_row.eq(head.following),
                 query_base.eq(head.following),
                 key_row.eq(head.following),
+                key_base.eq(head.following),
                 active.eq(~head.last),
             ]
         with m.If(self.start):
@@ -230,6 +233,7 @@ class SimilarityPass(wiring.Component):
                 query_row.eq(0),
                 query_base.eq(0),
                 key_row.eq(0),
+                key_base.eq(0),
                 active.eq(1),
             ]
         issued = Signal(item)

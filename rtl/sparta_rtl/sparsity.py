@@ -128,7 +128,7 @@ class CueStatistics(wiring.Component):
 
         cues = {"first": self.first, "interval": self.interval, "rate": self.rate}
         sums = {name: Signal(bits, name=f"sum_{name}") for name in cues}
-        squared, square, squares = Signal(), Signal(2 * cue), Signal(bits + cue)
+        squared, square, squares = Signal(), Signal(2 * cue, reset_less=True), Signal(bits + cue)
         m.d.sync += [squared.eq(self.valid), square.eq(self.first * self.first)]
         with m.If(self.clear):
             m.d.sync += [*(total.eq(0) for total in sums.values()), squares.eq(0)]

@@ -107,7 +107,8 @@ class CentreSurround(wiring.Component):
         with m.If(arrived != 0):
             m.d.sync += surround.eq(Mux(arrived == 1, 0, surround) + Mux(beyond[arrived], 0, record.rate))
 
-        centre, inhibited = Signal(config.cue_bits), Signal(len(surround) + config.inhibition_bits)
+        centre = Signal(config.cue_bits)
+        inhibited = Signal(len(surround) + config.inhibition_bits, reset_less=True)
         with m.If(self.done):
             m.d.sync += [centre.eq(rate), inhibited.eq(surround * self.inhibition)]
         shift = config.inhibition_frac + 3

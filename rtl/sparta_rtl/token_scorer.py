@@ -96,7 +96,8 @@ class TokenScorer(wiring.Component):
         # the record's second cycle, since the next one is there before).
         priority, by_mlp, spatial, ready = Signal(), Signal(), Signal(), Signal()
         x1, x2 = Signal.like(self.key), Signal.like(self.key)
-        gated, cue_max = Signal(config.cue_bits + config.gain_bits), (1 << config.cue_bits) - 1
+        gated = Signal(config.cue_bits + config.gain_bits, reset_less=True)
+        cue_max = (1 << config.cue_bits) - 1
         gated_rate = gated >> config.gain_frac
         m.d.sync += [
             priority.eq(layer.by == RankBy.PRIORITY),

@@ -59,7 +59,7 @@ class TokenWriter(wiring.Component):
         collected = Signal(data.ArrayLayout(config.token_bits, config.lanes), reset_less=True)
         row, settled = Signal.like(collected, reset_less=True), Signal()
         lane, last_lane = value.feature[:lane_bits], Signal()
-        row_base, row_chunk, rank_chunk = Signal(20), Signal(20), Signal(20)
+        row_base, row_chunk, rank_chunk = Signal(20), Signal(20, reset_less=True), Signal(20)
         writing, plane, chunk = Signal(), Signal(range(lines)), Signal(20)
         plane_ends = Signal()
         m.d.comb += [

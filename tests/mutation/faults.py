@@ -41,8 +41,8 @@ FAULTS = (
     Fault(
         "wrong rounding: the leak rounds up",
         "hilif.py",
-        "change.eq((charged - leaked) >> config.tau_bits)",
-        "change.eq((charged - leaked + 255) >> config.tau_bits)",
+        "(Cat(fraction, filled).as_signed() - leaked)",
+        "(Cat(fraction, filled).as_signed() - leaked + 255)",
     ),
     Fault("dropped carry: two's complement without + 1", "hilif.py", " + strobes.negate", ""),
     Fault(
@@ -158,8 +158,8 @@ FAULTS = (
     Fault(
         "off by one: a difference of zero does not fit",
         "divider.py",
-        "shifted >= divisor",
-        "shifted > divisor",
+        "reduced >= 0",
+        "reduced > 0",
     ),
     Fault(
         "off by one: the step of the first spike counts as silent",

