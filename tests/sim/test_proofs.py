@@ -80,7 +80,7 @@ FAULTS = {
         _streamer, "with m.If(axi.arready):", "with m.If(axi.arready | self.control.restart):",
     ),
     "the last quotient bit is missing": (_divider, "left.eq(bits)", "left.eq(bits - 1)"),
-    "a difference of zero does not fit": (_divider, "shifted >= divisor", "shifted > divisor"),
+    "a difference of zero does not fit": (_divider, "reduced >= 0", "reduced > 0"),
 }  # fmt: skip
 
 
