@@ -110,7 +110,8 @@ class CentreSurround(wiring.Component):
         centre = Signal(config.cue_bits)
         inhibited = Signal(len(surround) + config.inhibition_bits, reset_less=True)
         with m.If(self.done):
-            m.d.sync += [centre.eq(rate), inhibited.eq(surround * self.inhibition)]
+            m.d.sync += centre.eq(rate)
+        m.d.sync += inhibited.eq(surround * self.inhibition)
         shift = config.inhibition_frac + 3
         competed = Signal(signed(len(inhibited) + 1))
         m.d.comb += [

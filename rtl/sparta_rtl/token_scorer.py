@@ -109,8 +109,8 @@ class TokenScorer(wiring.Component):
             m.d.sync += [
                 x1.eq(Mux(priority, record.first, record.msp)),
                 x2.eq(Mux(priority, record.interval, record.temporal)),
-                gated.eq(record.rate * self.gain),
             ]
+        m.d.sync += gated.eq(record.rate * self.gain)
         with m.If(self.sparse):
             m.d.comb += mlp.x.eq(self.sparse_inputs)
         with m.Elif(priority):

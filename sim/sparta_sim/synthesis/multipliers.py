@@ -11,7 +11,6 @@ from typing import Any
 __all__ = ["TakenRegisters", "take_registers"]
 
 _FACTOR_BITS, _PRODUCT_BITS = 18, 36
-_ENABLES = ("CE0", "CE1", "CE2", "CE3")
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,9 @@ def take_registers(netlist: dict[str, Any], top: str) -> TakenRegisters:
     """Move the registers beside the multipliers of a flat design into them; ``netlist`` is changed.
 
     Those of a product go if all of its bits end in flip-flops and nowhere else, those of two factors if all of their
-    bits are zero or come from flip-flops; these stay where something else reads them. All registers of a multiplier
-    have one clock and one enable, power up as zero and have no reset. The enable drives all four of its enables: which
-    of them is that of the product is not documented.
+    bits are zero or come from flip-flops; these stay where something else reads them. All have one clock, no enable and
+    no reset, and power up as zero. With an enable they stay: which of its four enables a multiplier's product takes is
+    not documented, and nextpnr does not set it.
 
     Parameters
     ----------
@@ -47,26 +46,16 @@ def take_registers(netlist: dict[str, Any], top: str) -> TakenRegisters:
         Name of its module.
     """
     design = _Design(netlist["modules"][top])
-    controls = {}
-    for name, cell in design.of_type("MULT18X18D").items():
-        if control := _common_control(design.after(cell)):
-            design.take_product(cell, control)
-            controls[name] = control
-    products, factors = len(controls), 0
-    for name, cell in design.of_type("MULT18X18D").items():
-        control = _common_control(design.before(cell))
-        if control and controls.get(name, control) == control:
-            design.take_factors(cell, control)
+    products = factors = 0
+    for cell in design.of_type("MULT18X18D").values():
+        if clock := _common_clock(design.after(cell)):
+            design.take_product(cell, clock)
+            products += 1
+    for cell in design.of_type("MULT18X18D").values():
+        if clock := _common_clock(design.before(cell)):
+            design.take_factors(cell, clock)
             factors += 1
     return TakenRegisters(products, factors, design.sweep())
-
-
-@dataclass(frozen=True)
-class _Control:
-    """Bits that clock and enable a register."""
-
-    clock: object
-    enable: object
 
 
 class _Design:
@@ -75,7 +64,7 @@ class _Design:
     def __init__(self, module: dict[str, Any]) -> None:
         self._cells: dict[str, dict[str, Any]] = module["cells"]
         self._ports = module["ports"].values()
-        self._constants: dict[object, int] = {}
+        self._constants: dict[str, int] = {}
         self._flip_flops = len(self.of_type("TRELLIS_FF"))
         self._loads: dict[object, list[tuple[str, str]]] = defaultdict(list)
         for bit, name, port in self._reads():
@@ -109,42 +98,37 @@ class _Design:
             return []
         return [self._source[bit] for bit in bits]
 
-    def take_product(self, cell: dict[str, Any], control: _Control) -> None:
+    def take_product(self, cell: dict[str, Any], clock: object) -> None:
         """Let the product's bits come out where its flip-flops' did."""
         for n, bit in enumerate(_bits(cell, "P", _PRODUCT_BITS)):
             for name, _ in self._loads[bit]:
                 output = _bit(self._cells.pop(name), "Q")
                 del self._source[output]
                 cell["connections"][f"P{n}"] = [output]
-        self._register(cell, control, "OUTPUT")
+        self._register(cell, clock, "OUTPUT")
 
-    def take_factors(self, cell: dict[str, Any], control: _Control) -> None:
+    def take_factors(self, cell: dict[str, Any], clock: object) -> None:
         """Let the factors' bits go in where their flip-flops' do."""
         for factor in "AB":
             for n, bit in enumerate(_bits(cell, factor, _FACTOR_BITS)):
                 if bit != "0":
                     cell["connections"][f"{factor}{n}"] = [_bit(self._source[bit], "DI")]
-        self._register(cell, control, "INPUTA", "INPUTB")
+        self._register(cell, clock, "INPUTA", "INPUTB")
 
-    def _register(self, cell: dict[str, Any], control: _Control, *places: str) -> None:
-        for place in places:
-            for kind, port in (("CLK", "CLK0"), ("CE", "CE0"), ("RST", "RST0")):
-                cell["parameters"][f"REG_{place}_{kind}"] = port
-        bits = {"CLK0": control.clock, "RST0": "0", **dict.fromkeys(_ENABLES, control.enable)}
-        for port, bit in bits.items():
-            cell["connections"][port] = [self._driven(bit)]
-            cell["port_directions"][port] = "input"
+    def _register(self, cell: dict[str, Any], clock: object, *places: str) -> None:
+        for kind, bit in (("CLK", clock), ("CE", self._constant("1")), ("RST", self._constant("0"))):
+            cell["parameters"] |= {f"REG_{place}_{kind}": f"{kind}0" for place in places}
+            cell["connections"][f"{kind}0"] = [bit]
+            cell["port_directions"][f"{kind}0"] = "input"
 
-    def _driven(self, bit: object) -> object:
-        """``bit``, or the output of a look-up for a constant: what an undriven reset or enable does is not known."""
-        if isinstance(bit, int):
-            return bit
+    def _constant(self, bit: str) -> int:
+        """Output of a look-up: what an undriven reset or enable does is not documented."""
         if bit not in self._constants:
             self._constants[bit] = 1 + max(bit for bit in self._bits_in_use() if isinstance(bit, int))
             self._cells[f"multipliers_{bit}"] = {
                 "hide_name": 0,
                 "type": "LUT4",
-                "parameters": {"INIT": f"{bit}" * 16},
+                "parameters": {"INIT": bit * 16},
                 "attributes": {},
                 "port_directions": {**dict.fromkeys("ABCD", "input"), "Z": "output"},
                 "connections": {**{port: ["0"] for port in "ABCD"}, "Z": [self._constants[bit]]},
@@ -172,16 +156,14 @@ def _bits(cell: Mapping[str, Any], port: str, count: int) -> list[object]:
     return [_bit(cell, f"{port}{n}") for n in range(count)]
 
 
-def _common_control(registers: Iterable[Mapping[str, Any]]) -> _Control | None:
-    """Of all these flip-flops; None if there are none, they differ, or a multiplier's cannot be like them."""
-    controls = {_control(register) for register in registers}
-    return controls.pop() if len(controls) == 1 else None
+def _common_clock(registers: Iterable[Mapping[str, Any]]) -> object | None:
+    """Clock of all these flip-flops; None if there are none, clocks differ, or a multiplier's cannot be like them."""
+    clocks = {_clock(register) for register in registers}
+    return clocks.pop() if len(clocks) == 1 else None
 
 
-def _control(register: Mapping[str, Any]) -> _Control | None:
+def _clock(register: Mapping[str, Any]) -> object | None:
     # Yosys writes the text "1" as "1 ", to tell it from a number.
     modes = {name: value.strip() for name, value in register["parameters"].items()}
-    reset = _bit(register, "LSR")
-    if reset != "0" or modes["CLKMUX"] != "CLK" or modes["REGSET"] != "RESET" or modes["CEMUX"] == "INV":
-        return None
-    return _Control(_bit(register, "CLK"), "1" if modes["CEMUX"] == "1" else _bit(register, "CE"))
+    plain = modes["CLKMUX"] == "CLK" and modes["CEMUX"] == "1" and modes["REGSET"] == "RESET"
+    return _bit(register, "CLK") if plain and _bit(register, "LSR") == "0" else None
