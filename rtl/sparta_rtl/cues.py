@@ -11,7 +11,10 @@ from sparta_rtl.memory import BlockRam, ReadPort
 from sparta_rtl.pipeline import delay
 from sparta_rtl.popcount import popcount
 
-__all__ = ["CUE_TAIL_CYCLES", "CueUnit", "cue_sums_layout"]
+__all__ = ["CUE_CYCLES", "CUE_TAIL_CYCLES", "CueUnit", "cue_sums_layout"]
+
+CUE_CYCLES = 4
+"""Cycles from one item to the next, where T is less."""
 
 CUE_TAIL_CYCLES = 4
 """Cycles beyond T from the end of a layer until its cues are in memory."""
@@ -62,7 +65,8 @@ class CueUnit(wiring.Component):
 
     Notes
     -----
-    T + 3 cycles from a last group to the next one that is accepted; firing takes longer from T = 2 on.
+    T cycles, :data:`CUE_CYCLES` at least, from a last group to the next one that is accepted; its sums are in memory
+    T + 3 cycles after it. The next one of the same row goes on with them before that.
     """
 
     i: stream.Interface
@@ -95,7 +99,6 @@ class CueUnit(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(~busy | ~item.last_group),
             load.eq(self.i.valid & ~busy & item.last_group),
-            self.idle.eq(~busy & ~write & ~self.i.valid),
         ]
 
         row, place = Signal.like(self.sums.addr), Signal.like(self.sums.addr)
@@ -106,44 +109,50 @@ class CueUnit(wiring.Component):
             m.d.sync += [
                 row.eq(place),
                 first_tile.eq(item.first_tile),
+                same.eq((row == place) & ~item.first_tile),
                 missing.eq((item.tile + 1) * config.lanes - self.outputs),
             ]
 
         words = self._words(m, load)
         masks = self._masks(m, load, words, missing)
 
-        # An item may be loaded in the cycle in which the one before is written, to the same row perhaps.
-        m.d.sync += same.eq(write & (row == place))
-
         # load -> left = T..1: masks of step t -> masked: popcounts -> counting: they are added -> write.
         left, started, masked, counting = Signal(range(config.max_steps + 1)), Signal(), Signal(), Signal()
-        counts, sums, before = Signal(layout), Signal(layout), data.View(layout, memory.read.data)
+        counts, sums, before = (
+            Signal(layout),
+            Signal(layout),
+            data.View(layout, delay(m, memory.read.data, 2)),
+        )
+        young, begins, ends, clear = Signal(), Signal(2), Signal(2), delay(m, first_tile, 2)
         m.d.sync += [
             started.eq(load),
+            young.eq(started),
+            begins.eq(Cat(started & ~same, begins)),
             masked.eq(left != 0),
             counting.eq(masked),
-            write.eq(counting & ~masked),
+            ends.eq(Cat(left == 1, ends)),
+            write.eq(ends[1]),
         ]
         m.d.sync += [counts[name].eq(popcount(delay(m, mask, 1))) for name, mask in masks.items()]
         with m.If(load):
             m.d.sync += [left.eq(self.steps), busy.eq(1)]
-        with m.Elif(left != 0):
-            m.d.sync += left.eq(left - 1)
-        with m.Elif(counting & ~masked):
-            m.d.sync += busy.eq(0)
+        with m.Else():
+            m.d.sync += busy.eq((left > 2) | started | young)
+            with m.If(left != 0):
+                m.d.sync += left.eq(left - 1)
         for name in masks:
-            with m.If(started):
-                m.d.sync += sums[name].eq(Mux(first_tile, 0, Mux(same, sums[name], before[name])))
-            with m.Elif(counting):
-                m.d.sync += sums[name].eq(sums[name] + counts[name])
+            with m.If(counting):
+                begun = Mux(begins[1], Mux(clear, 0, before[name]), sums[name])
+                m.d.sync += sums[name].eq(begun + counts[name])
 
         m.d.comb += [
             memory.read.en.eq(load | self.sums.en),
             memory.read.addr.eq(Mux(load, place, self.sums.addr)),
             self.sums.data.eq(memory.read.data),
             memory.write.en.eq(write),
-            memory.write.addr.eq(row),
+            memory.write.addr.eq(delay(m, row, 3)),
             memory.write.data.eq(sums),
+            self.idle.eq(~Cat(left, masked, counting, write, self.i.valid).any()),
         ]
         return m
 

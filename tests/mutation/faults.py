@@ -170,8 +170,14 @@ FAULTS = (
     Fault(
         "missing reset: cues of a token's tiles before stay",
         "cues.py",
-        "Mux(first_tile, 0, Mux(same, sums[name], before[name]))",
-        "Mux(same, sums[name], before[name])",
+        "Mux(clear, 0, before[name])",
+        "before[name]",
+    ),
+    Fault(
+        "lost hazard: a token's sums of the tile before are not in memory yet",
+        "cues.py",
+        "(row == place) & ~item.first_tile",
+        "0",
     ),
     Fault(
         "wrong edge: the last column has a right neighbour",
