@@ -2,8 +2,8 @@
 
 from itertools import pairwise
 
-from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, fifo, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
@@ -13,16 +13,14 @@ from sparta_rtl.accumulator import sums_layout
 from sparta_rtl.hilif import RESULT_STAGE, SPIKE_STAGE, FireLane, lane_header, lane_mode, lane_strobes
 from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_layout
 from sparta_rtl.plane_items import PlaneItems
+from sparta_rtl.steps import BUFFERS, StepSchedule, step_layout
 
-__all__ = ["PLANE_LEAD", "QUEUE_ITEMS", "STEP_CYCLES", "STEP_LEAD", "FireStage"]
+__all__ = ["QUEUE_ITEMS", "READ_LEAD", "FireStage"]
 
-STEP_CYCLES = 2
-"""Cycles from one HI-LIF step to the next, in all lanes at once; bit planes follow each other in every cycle."""
+READ_LEAD = 6
+"""Sums of a group that are left to read when the next group's last entry may be issued."""
 
-STEP_LEAD, PLANE_LEAD = 3, 6
-"""Steps, or planes, of a group that are left when the next group's last entry may be issued."""
-
-QUEUE_ITEMS = 6
+QUEUE_ITEMS = 8
 """Results computed or waiting. A group starts only if its result has a place, so nothing stops half-way."""
 
 
@@ -31,10 +29,11 @@ _LANES_OF_A_MODE = 4
 
 
 class FireStage(wiring.Component):
-    """Takes the sums of a position and step group, one step every :data:`STEP_CYCLES` cycles, into P lanes.
+    """Reads the sums of a position and step group, one step a cycle; HI-LIF steps of their currents in P lanes.
 
-    With ``layer.integer`` the steps are bit planes, recombined most significant first (Horner's rule), one every cycle.
-    With ``layer.direct`` too, the recombined sum is the current of ``out_steps`` HI-LIF steps that follow.
+    Currents of two groups wait in a buffer, from which two positions take their steps in alternate cycles
+    (:class:`~sparta_rtl.steps.StepSchedule`). With ``layer.integer`` the steps are bit planes, recombined most
+    significant first (Horner's rule). With ``layer.direct`` too, what comes out is the current of ``out_steps`` steps.
 
     Members
     -------
@@ -51,9 +50,10 @@ class FireStage(wiring.Component):
     idle : Out(1)
         The tile's last result has been accepted.
 
-    Latency and throughput: a group of n steps takes 2 n cycles, one of n planes n cycles, and 2 ``out_steps`` more with
-    ``direct`` after a position's last one. Its result is valid 10 cycles after its last step (6 with ``integer``);
-    ``idle`` follows one cycle after the last of it has been accepted.
+    Latency and throughput: a group of n steps or planes is read in n cycles. Its first step is taken 6 cycles after its
+    sum was (with ``direct`` after a position's last plane), the others every other cycle; as many steps a cycle as
+    there are positions at work, one or two in two cycles. Its result is valid 6 cycles after its last step was taken
+    (with ``integer`` after its last plane was read); ``idle`` follows one cycle after the last of it has been accepted.
     """
 
     begin: Signal
@@ -92,104 +92,124 @@ class FireStage(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        self._stages = [Signal(self._stage_layout(), name=f"stage_{n}") for n in range(SPIKE_STAGE + 2)]
-        m.d.sync += [later.eq(earlier) for earlier, later in pairwise(self._stages)]
-        with m.If(~self._stages[RESULT_STAGE].fires):
-            m.d.sync += self._stages[RESULT_STAGE + 1].valid.eq(0)
-        self._read_steps(m)
+        self._stages = self._pipeline(m, RESULT_STAGE, "read")
+        self._steps = self._pipeline(m, SPIKE_STAGE + 1, "fire")
+        m.submodules.schedule = self._schedule = StepSchedule(self._config)
+        self._values_only, self._accepted = Signal(), Signal()
+        m.d.sync += self._values_only.eq(self.layer.integer & ~self.layer.direct)
+        self._read_sums(m)
         self._fire_lanes(m)
+        self._keep_currents(m)
         self._queue_results(m)
         return m
 
-    def _stage_layout(self) -> data.StructLayout:
-        """What travels with a step.
+    def _pipeline(self, m: Module, cycles: int, name: str) -> list[data.View]:
+        stages = [Signal(step_layout(self._config), name=f"{name}_{n}") for n in range(cycles + 1)]
+        m.d.sync += [later.eq(earlier) for earlier, later in pairwise(stages)]
+        return stages
 
-        plane : it reads sums;  fires : it moves the membrane;  step : place in its group;  fresh : first of its
-        position;  group_end, position_end : last of its result words, of its position;  final : of the tile.
-        """
-        return data.StructLayout(
-            {
-                "valid": 1,
-                "plane": 1,
-                "fires": 1,
-                "step": range(self._config.steps),
-                "fresh": 1,
-                "group_end": 1,
-                "position_end": 1,
-                "final": 1,
-            }
+    def _read_sums(self, m: Module) -> None:
+        """Which step is read when; the sums' hand-over; buffers claimed and results under way."""
+        layer, steps, stage = (
+            self.layer,
+            self._config.steps,
+            Signal(step_layout(self._config), name="decided"),
         )
-
-    def _read_steps(self, m: Module) -> None:
-        """Which step is read when; the sums' hand-over; results under way."""
-        layer, steps, stage = self.layer, self._config.steps, Signal(self._stage_layout(), name="decided")
         self._decided = stage
-        phase = Signal(range(STEP_CYCLES))
         step, left = Signal(range(steps)), Signal.like(layer.steps)
-        replay, held_final = Signal(), Signal()
-        self._accepted = Signal()
-        under_way, opens = Signal(range(QUEUE_ITEMS + 1)), Signal()
-        first, last, has_room = Signal(), Signal(), Signal(init=1)
-        under_way_next, self._empty = Signal.like(under_way), Signal(init=1)
-        remaining, lead = Signal(range(max(steps, PLANE_LEAD) + 1)), Signal(range(PLANE_LEAD + 1))
+        first, fresh, last = Signal(init=1), Signal(init=1), Signal()
+        opens, may_open = Signal(), Signal()
+        remaining = Signal(range(max(steps, READ_LEAD) + 1))
         m.d.comb += [
-            first.eq(step == 0),
             remaining.eq(Mux(left < steps - step, left, steps - step)),
-            lead.eq(Mux(layer.integer, PLANE_LEAD, STEP_LEAD)),
             last.eq((step == steps - 1) | (left == 1)),
-            stage.valid.eq((phase == 0) & (self.full | replay) & (~first | has_room)),
-            stage.plane.eq(~replay),
-            stage.fires.eq(~layer.integer | replay),
+            stage.valid.eq(self.full & (may_open | ~first | (layer.integer & ~fresh))),
             stage.step.eq(step),
-            stage.fresh.eq(left == Mux(replay, layer.out_steps, layer.steps)),
+            stage.fresh.eq(fresh),
             stage.group_end.eq(last),
             stage.position_end.eq(left == 1),
-            stage.final.eq(last & Mux(replay, held_final, self.final)),
-            self.taken.eq(stage.valid & last & ~replay),
-            opens.eq(stage.valid & first & Mux(layer.direct, replay, ~layer.integer | (left <= steps))),
+            stage.final.eq(self.final),
+            self.taken.eq(stage.valid & last),
+            opens.eq(stage.valid & first & (fresh | ~layer.integer)),
         ]
         m.d.sync += [
             self._stages[0].eq(stage),
-            self.free.eq(stage.valid & ~replay & ((remaining == lead) | (first & (remaining < lead)))),
+            self.free.eq(stage.valid & ((remaining == READ_LEAD) | (first & (remaining < READ_LEAD)))),
         ]
-        with m.If(phase != 0):
-            m.d.sync += phase.eq(phase - 1)
         with m.If(stage.valid):
-            m.d.sync += [step.eq(step + 1), left.eq(left - 1)]
-            m.d.sync += phase.eq(Mux(layer.integer & ~replay, 0, STEP_CYCLES - 1))
-            with m.If(last):
-                m.d.sync += step.eq(0)
-            with m.If(left == 1):
-                with m.If(layer.direct & ~replay):
-                    m.d.sync += [replay.eq(1), left.eq(layer.out_steps), held_final.eq(self.final)]
-                with m.Else():
-                    m.d.sync += [replay.eq(0), left.eq(layer.steps)]
+            m.d.sync += [step.eq(Mux(last, 0, step + 1)), first.eq(last), fresh.eq(left == 1)]
+            m.d.sync += left.eq(Mux(left == 1, layer.steps, left - 1))
         with m.If(self.begin):
             m.d.sync += left.eq(layer.steps)
-        m.d.comb += under_way_next.eq(under_way + opens - self._accepted)
+
+        self._count_room(m, opens, may_open)
+
+    def _count_room(self, m: Module, opens: Signal, may_open: Signal) -> None:
+        """Buffers claimed and results under way, a cycle late: groups are read, or begun, two cycles apart and more."""
+        claimed, under_way = Signal(range(BUFFERS + 1)), Signal(range(QUEUE_ITEMS + 1))
+        claimed_next, under_way_next = Signal.like(claimed), Signal.like(under_way)
+        has_room, read, begun, accepted = Signal(init=1), Signal(), Signal(), Signal()
+        values_only, schedule = self._values_only, self._schedule
+        m.d.comb += [
+            claimed_next.eq(claimed + (read & ~values_only) - schedule.released),
+            under_way_next.eq(under_way + begun - accepted),
+            schedule.has_room.eq(has_room),
+        ]
         m.d.sync += [
+            read.eq(opens),
+            begun.eq(Mux(values_only, opens, schedule.begins)),
+            accepted.eq(self._accepted),
+            claimed.eq(claimed_next),
             under_way.eq(under_way_next),
+            may_open.eq(Mux(values_only, under_way_next != QUEUE_ITEMS, claimed_next != BUFFERS)),
             has_room.eq(under_way_next != QUEUE_ITEMS),
-            self._empty.eq(under_way_next == 0),
         ]
 
+    def _keep_currents(self, m: Module) -> None:
+        """The buffer: currents of two groups, or with ``direct`` of two positions, and when the lanes take them."""
+        config, layer, schedule = self._config, self.layer, self._schedule
+        step_bits, bits = ceil_log2(config.steps), config.membrane_bits
+        m.submodules.currents = cells = memory.Memory(
+            shape=config.lanes * bits, depth=BUFFERS << step_bits, init=[]
+        )
+        write, read = cells.write_port(), cells.read_port(domain="comb")
+        coming, written, half = self._stages[RESULT_STAGE - 1], self._stages[RESULT_STAGE], Signal()
+        m.d.comb += [
+            schedule.begin.eq(self.begin),
+            schedule.layer.eq(layer),
+            schedule.arrived.eq(
+                coming.valid & ~self._values_only & Mux(layer.direct, coming.position_end, coming.step == 0)
+            ),
+            schedule.final.eq(coming.final),
+            write.en.eq(written.valid & ~self._values_only & (written.position_end | ~layer.direct)),
+            write.addr.eq(Cat(Mux(layer.direct, 0, written.step)[:step_bits], half)),
+            write.data.eq(Cat(lane.result[:bits] for lane in self._lanes)),
+            read.addr.eq(schedule.row),
+        ]
+        m.d.comb += [
+            lane.current.eq(read.data.word_select(n, bits).as_signed()) for n, lane in enumerate(self._lanes)
+        ]
+        with m.If(write.en & written.group_end):
+            m.d.sync += half.eq(~half)
+
     def _fire_lanes(self, m: Module) -> None:
-        """P lanes, and the words that gather a group's spikes."""
-        config, layer, stages = self._config, self.layer, self._stages
+        """P lanes, and the words that gather a group's spikes, those of two groups in turn."""
+        config, layer, stages, steps = self._config, self.layer, self._stages, self._steps
         self._lanes = [FireLane(config) for _ in range(config.lanes)]
         self._words = Signal(self._item["words"].shape)
-        spiked, strobes, decided = stages[SPIKE_STAGE], Signal(lane_strobes()), self._decided
+        before = Signal.like(self._words)
+        spiked, strobes, decided, taken = steps[SPIKE_STAGE], Signal(lane_strobes()), self._decided, steps[0]
+        begins = spiked.valid & (spiked.step == 0)
         modes = self._modes(m)
-        charging = stages[RESULT_STAGE - 1].valid & stages[RESULT_STAGE - 1].fires
         m.d.sync += [
-            strobes.read.eq(decided.valid & decided.plane),
-            strobes.total.eq(stages[0].valid & stages[0].plane),
+            before.eq(self._words),
+            taken.eq(self._schedule.step),
+            strobes.read.eq(decided.valid),
+            strobes.total.eq(stages[0].valid),
             strobes.keep.eq(layer.integer & ~stages[0].fresh),
             strobes.negate.eq(layer.integer & layer.signed & stages[0].fresh),
-            strobes.charge.eq(charging),
-            strobes.fresh.eq(charging & stages[RESULT_STAGE - 1].fresh),
-            strobes.leak.eq(strobes.charge),
-            strobes.update.eq(strobes.leak),
+            strobes.fresh.eq(taken.valid & taken.fresh),
+            strobes.update.eq(steps[SPIKE_STAGE - 2].valid),
         ]
         for n, lane in enumerate(self._lanes):
             m.submodules[f"lane_{n}"] = lane
@@ -200,9 +220,8 @@ class FireStage(wiring.Component):
                 lane.strobes.eq(strobes),
             ]
             for step in range(config.steps):
-                here = spiked.step == step
-                with m.If(spiked.valid & (here | (spiked.step == 0))):
-                    m.d.sync += self._words[n][step].eq(lane.spike & here)
+                here = spiked.valid & (spiked.step == step)
+                m.d.sync += self._words[n][step].eq(Mux(here, lane.spike, ~begins & before[n][step]))
 
     def _modes(self, m: Module) -> list[data.View]:
         """What the lanes need of the descriptor, a copy for a few of them, each one cycle after the one before."""
@@ -224,29 +243,32 @@ class FireStage(wiring.Component):
         """Finished results, with their addresses, into the output queues."""
         layer = self.layer
         placed = data.StructLayout(
-            {"item": self._value, "line": self._item["line"].shape, "segment": self._item["segment"].shape}
+            {
+                "item": self._value,
+                "line": self._item["line"].shape,
+                "segment": self._item["segment"].shape,
+                "final": 1,
+            }
         )
-        m.submodules.spikes = spikes = fifo.SyncFIFO(width=self._item.size, depth=QUEUE_ITEMS)
+        m.submodules.spikes = spikes = fifo.SyncFIFO(width=self._item.size + 1, depth=QUEUE_ITEMS)
         m.submodules.values = values = fifo.SyncFIFO(width=placed.size, depth=QUEUE_ITEMS)
         m.submodules.planes = planes = PlaneItems(self._config)
         item, value = Signal(self._item), Signal(placed)
-        spiked, valued = self._stages[SPIKE_STAGE + 1], self._stages[RESULT_STAGE]
-        spikes_end, values_end, complete = Signal(), Signal(), Signal()
-        integer, to_tokens = Signal(), Signal()
+        spiked, valued = self._steps[SPIKE_STAGE + 1], self._stages[RESULT_STAGE]
+        spikes_end, values_end, spikes_taken, values_taken = Signal(), Signal(), Signal(), Signal()
+        integer, to_tokens = self._values_only, Signal()
         queued = data.View(placed, values.r_data)
-        m.d.sync += [
-            integer.eq(layer.integer & ~layer.direct),
-            to_tokens.eq(layer.destination == Destination.TOKENS),
-        ]
+        m.d.sync += to_tokens.eq(layer.destination == Destination.TOKENS)
         m.d.comb += [
             spikes_end.eq(spiked.valid & spiked.group_end),
             values_end.eq(valued.valid & valued.position_end & integer),
             spikes.w_en.eq(spikes_end),
-            spikes.w_data.eq(item),
+            spikes.w_data.eq(Cat(item, spiked.final)),
             values.w_en.eq(values_end),
             values.w_data.eq(value),
             value.line.eq(item.line),
             value.segment.eq(item.segment),
+            value.final.eq(valued.final),
             planes.value.eq(queued.item),
             planes.line.eq(queued.line),
             planes.segment.eq(queued.segment),
@@ -254,18 +276,19 @@ class FireStage(wiring.Component):
             planes.valid.eq(values.r_rdy & to_tokens),
             planes.o.ready.eq(self.o_spikes.ready),
             self.o_spikes.valid.eq(Mux(to_tokens, planes.o.valid, spikes.r_rdy)),
-            self.o_spikes.payload.eq(Mux(to_tokens, Value.cast(planes.o.payload), Value.cast(spikes.r_data))),
+            self.o_spikes.payload.eq(Mux(to_tokens, Value.cast(planes.o.payload), spikes.r_data[:-1])),
             spikes.r_en.eq(self.o_spikes.ready & ~to_tokens),
             self.o_values.valid.eq(values.r_rdy & ~to_tokens),
             self.o_values.payload.eq(queued.item),
             values.r_en.eq(Mux(to_tokens, planes.taken, self.o_values.ready)),
-            self._accepted.eq((spikes.r_rdy & spikes.r_en) | (values.r_rdy & values.r_en)),
-            self.idle.eq(complete & self._empty),
+            spikes_taken.eq(spikes.r_rdy & spikes.r_en),
+            values_taken.eq(values.r_rdy & values.r_en),
+            self._accepted.eq(spikes_taken | values_taken),
         ]
         with m.If(self.begin):
-            m.d.sync += complete.eq(0)
-        with m.Elif((spikes_end & spiked.final) | (values_end & valued.final)):
-            m.d.sync += complete.eq(1)
+            m.d.sync += self.idle.eq(0)
+        with m.Elif((spikes_taken & spikes.r_data[-1]) | (values_taken & queued.final)):
+            m.d.sync += self.idle.eq(1)
         self._addresses(m, item, value.item, spikes_end | values_end, integer | spiked.position_end)
 
     def _addresses(
@@ -273,7 +296,8 @@ class FireStage(wiring.Component):
     ) -> None:
         """Counters of the next result: ``line = out_base + (entry // L) * out_groups + group``.
 
-        They settle in three cycles; the results of two positions are at least six apart.
+        They settle in three cycles: so far apart are the results of two positions (``POSITIONS_APART``), and integers
+        twice as far.
         """
         config, layer = self._config, self.layer
         lane_bits, line_bits = exact_log2(config.lanes), exact_log2(config.line)

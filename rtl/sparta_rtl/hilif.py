@@ -12,8 +12,8 @@ __all__ = ["RESULT_STAGE", "SPIKE_STAGE", "FireLane", "lane_header", "lane_mode"
 RESULT_STAGE = 5
 """Cycles from reading a sum to its shifted and saturated ``result``."""
 
-SPIKE_STAGE = 8
-"""Cycles from reading a sum to its ``spike``."""
+SPIKE_STAGE = 4
+"""Cycles from a step's current to its ``spike``."""
 
 
 def lane_header(config: CoreConfig) -> data.StructLayout:
@@ -41,22 +41,25 @@ def lane_mode(config: CoreConfig) -> data.StructLayout:
 
 
 def lane_strobes() -> data.StructLayout:
-    """When the lanes' registers move; ``n`` cycles after the sum was read.
+    """When the lanes' registers move; ``n`` cycles after the sum was read, or the current was there.
 
     read : 0, take the sum;  total : 1, its Horner step;  keep : 1, add to twice the total of before;
-    negate : 1, subtract it;  charge : 5, the current times the leak;  leak : 6, the membrane times the leak;
-    fresh : 5, the membrane begins at ``v_reset``;  update : 7, new membrane and spike.
+    negate : 1, subtract it.
+
+    fresh : 1, the membrane begins at ``v_reset``;  update : 3, new membrane and spike. In between, the current times
+    the leak and the membrane times the leak are computed in every cycle.
     """
-    names = ("read", "total", "keep", "negate", "charge", "leak", "fresh", "update")
+    names = ("read", "total", "keep", "negate", "fresh", "update")
     return data.StructLayout(dict.fromkeys(names, 1))
 
 
 class FireLane(wiring.Component):
-    """Bias, shift and saturation of one sum, then one HI-LIF step (paper Algorithm 1, ARCHITECTURE.md)::
+    """Bias, shift and saturation of one sum; one HI-LIF step of a current (paper Algorithm 1, ARCHITECTURE.md)::
 
         total  = (2 * total if keep else 0) +- sum
         result = sat((total + bias) >> shift)       s16;  integer: s8;  integer and logits: not saturated
-        v'     = v + ((result * leak - v * leak) >> 8)
+
+        v'     = v + ((current * leak - v * leak) >> 8)
         spike  = v' >= threshold
         v      = v_reset or v' - threshold after a spike (hard, soft), else v'
 
@@ -69,11 +72,14 @@ class FireLane(wiring.Component):
     strobes : In(lane_strobes())
     result : Out(signed(sum_bits))
         Valid :data:`RESULT_STAGE` cycles after ``read``.
+    current : In(signed(membrane_bits))
+        Three cycles before ``strobes.update``.
     spike : Out(1)
-        Valid :data:`SPIKE_STAGE` cycles after ``read``, until the next ``update``.
+        Valid :data:`SPIKE_STAGE` cycles after ``current``, until the next ``update``.
 
-    Latency and throughput: one step in two cycles, for the loop product, membrane. Two multipliers, membrane_bits x
-    (tau_bits + 1) bits signed, with nothing between them and registers.
+    Latency and throughput: a result a cycle; a step a cycle, but the loop product, membrane has two cycles: they hold
+    two neurons in turn. Each takes its steps exactly two cycles apart, or without another between them. Two
+    multipliers, membrane_bits x (tau_bits + 1) bits signed, with nothing between them and registers.
     """
 
     sum: Signal
@@ -81,6 +87,7 @@ class FireLane(wiring.Component):
     mode: data.View
     strobes: data.View
     result: Signal
+    current: Signal
     spike: Signal
 
     def __init__(self, config: CoreConfig) -> None:
@@ -92,6 +99,7 @@ class FireLane(wiring.Component):
                 "mode": In(lane_mode(config)),
                 "strobes": In(lane_strobes()),
                 "result": Out(signed(config.sum_bits)),
+                "current": In(signed(config.membrane_bits)),
                 "spike": Out(1),
             }
         )
@@ -127,23 +135,23 @@ class FireLane(wiring.Component):
         """
         config, mode, header, strobes = self._config, self.mode, self.header, self.strobes
         bits = config.membrane_bits
-        membrane = Signal(signed(bits), reset_less=True)
+        membrane, current = Signal(signed(bits), reset_less=True), Signal(signed(bits), reset_less=True)
         charged, leaked = (Signal(signed(bits + config.tau_bits + 1), reset_less=True) for _ in range(2))
-        whole, fraction = charged >> config.tau_bits, charged[: config.tau_bits]
+        whole, fraction = charged >> config.tau_bits, Signal(config.tau_bits, reset_less=True)
         filled, above = Signal(signed(bits + 2), reset_less=True), Signal(signed(bits + 3), reset_less=True)
         updated, over = Signal(signed(bits)), Signal(signed(bits + 2))
         m.d.comb += [
             updated.eq((Cat(fraction, filled).as_signed() - leaked) >> config.tau_bits),
             over.eq((Cat(fraction, above).as_signed() - leaked) >> config.tau_bits),
         ]
-        with m.If(strobes.charge):
-            m.d.sync += charged.eq(self.result[:bits].as_signed() * header.leak)
-        with m.If(strobes.leak):
-            m.d.sync += [
-                leaked.eq(membrane * header.leak),
-                filled.eq(membrane + whole),
-                above.eq(membrane - header.threshold + whole),
-            ]
+        m.d.sync += [
+            current.eq(self.current),
+            charged.eq(current * header.leak),
+            leaked.eq(membrane * header.leak),
+            fraction.eq(charged[: config.tau_bits]),
+            filled.eq(membrane + whole),
+            above.eq(membrane - header.threshold + whole),
+        ]
         with m.If(strobes.update):
             m.d.sync += [self.spike.eq(over >= 0), membrane.eq(updated)]
             with m.If(over >= 0):

@@ -68,14 +68,19 @@ class NeuronArray(wiring.Component):
         drop    of a line without active entries, unless it is its group's last; room 5 cycles after the read
         entry   one a cycle from the cycle after the load; an empty last line takes one cycle as well;
                 the last entry of a group waits for ``free``
-        group   fires 5 cycles after its last entry, or 2 n cycles after the n steps of the group before, or n
-                cycles after its n planes; ``free`` for the next one 1 + 2 max(n - 3, 0) cycles after that,
-                with planes 1 + max(n - 6, 0); with ``direct`` 2 x out_steps more after a position's last group
-        tile    9 cycles after its last step (with integer results 6 after its last plane, and out_groups - 1
+        group   read 5 cycles after its last entry, or n cycles after the n steps or planes of the group before,
+                while a buffer is free; ``free`` for the next one 1 + max(n - 6, 0) cycles after that
+        step    6 cycles after its group was read (with ``direct`` after the position's last plane), then one every
+                2 cycles; the first group of a position beside another one, in the cycles between, but 3 cycles after
+                the first step of the last group before; others when all steps before are taken; its buffer is free
+                again 2 cycles after step max(0, (S - 7) // 2), with ``direct`` after the position's last step
+        tile    7 cycles after its last step (with integer results 6 after its last plane, and out_groups - 1
                 more as bit planes)
 
     With streamed weights, a first tile begins one cycle after ``start``, and each one when its rows have been there
-    for a cycle. So a position costs the largest of: active entries (at least 1 a group), lines, 2 x steps or planes.
+    for a cycle. So a position costs the largest of: active entries (at least 1 a group), lines, 6 cycles a group, and
+    its steps (one more where T is even, for the other parity) or planes; where T > S, 3 more than its steps, and
+    with more than two groups only the last one overlaps.
 
     Where lanes share the fire stage (:class:`~sparta_rtl.shared_fire.SharedFireStage`) a step takes max(slots, 4)
     cycles there, as so many planes would, and a tile ends 7 cycles after them.

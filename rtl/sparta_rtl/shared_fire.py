@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op
 from sparta_rtl.accumulator import sums_layout
-from sparta_rtl.fire import PLANE_LEAD
+from sparta_rtl.fire import READ_LEAD
 from sparta_rtl.hilif import lane_header
 from sparta_rtl.layouts import descriptor_layout, spike_item_layout
 from sparta_rtl.pipeline import chosen_by, saturate
@@ -123,7 +123,7 @@ class SharedFireStage(wiring.Component):
         m.d.sync += [
             self._stages[0].eq(stage),
             last_phase.eq(Mux(layer.slots < LOOP_CYCLES, LOOP_CYCLES, layer.slots) - 1),
-            free_phase.eq(Mux(layer.slots < PLANE_LEAD, 0, layer.slots - PLANE_LEAD)),
+            free_phase.eq(Mux(layer.slots < READ_LEAD, 0, layer.slots - READ_LEAD)),
             self.free.eq(self.full & (phase == free_phase)),
         ]
         with m.If(self.full):

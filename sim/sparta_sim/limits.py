@@ -8,7 +8,6 @@ import numpy as np
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op, RankBy, decode
 from sparta_hw.program import Program
-from sparta_rtl.fire import STEP_CYCLES
 from sparta_sim.cycles.model import Prediction
 
 __all__ = ["Limit", "Ratio", "array_ratio", "descriptor_limits", "unit_ratios"]
@@ -59,7 +58,7 @@ class Limit:
     cycles : float
         0 for units whose time should vanish behind the others': selection, gathering, pooling.
     resource : {"entries", "steps", "multiplications", ""}
-        Active entries into the accumulators; HI-LIF steps, one every ``STEP_CYCLES``, or bit planes; attention.
+        Active entries into the accumulators; HI-LIF steps or bit planes; attention.
     """
 
     cycles: float
@@ -102,7 +101,7 @@ def _firing_cycles(config: CoreConfig, fields: dict[str, int], k: float) -> floa
     positions = k if fields["ranked"] else fields["out_width"] * fields["out_height"]
     spiking_steps = fields["out_steps"] if fields["direct"] else fields["steps"] * (not fields["integer"])
     planes = fields["steps"] if fields["integer"] else 0
-    step = fields["slots"] if config.fire_share > 1 else STEP_CYCLES
+    step = fields["slots"] if config.fire_share > 1 else 1
     return fields["tiles"] * positions * (planes + step * spiking_steps)
 
 

@@ -55,7 +55,8 @@ def test_attention_among_256_tokens_follows_k_squared() -> None:
 def test_skipping_gains_what_spikes_leave_out(digits: Workload) -> None:
     ratios = list(skipping_ratios(digits.program, ("stem.1.conv",)))
     assert len(ratios) == 6
-    assert all(one.ratio <= 1.1 for one in ratios[2:])
+    assert all(one.ratio <= 1.1 for one in ratios[1:])
+    assert ratios[0].ratio <= 1.26  # 1 % of spikes: nine lines a position for nine active entries
     assert ratios[0].measured < ratios[-1].measured / 5
 
 

@@ -46,6 +46,12 @@ FAULTS = (
     ),
     Fault("dropped carry: two's complement without + 1", "hilif.py", " + strobes.negate", ""),
     Fault(
+        "lost hazard: the fraction is that of the other neuron's current",
+        "hilif.py",
+        "Cat(fraction, filled)",
+        "Cat(charged[: config.tau_bits], filled)",
+    ),
+    Fault(
         "no saturation: the current wraps",
         "hilif.py",
         "result.eq(saturate(shifted, config.membrane_bits))",
@@ -98,8 +104,38 @@ FAULTS = (
     Fault(
         "stale state: the membrane of the neighbour before",
         "fire.py",
-        "strobes.fresh.eq(charging & stages[RESULT_STAGE - 1].fresh)",
+        "strobes.fresh.eq(taken.valid & taken.fresh)",
         "strobes.fresh.eq(0)",
+    ),
+    Fault(
+        "mixed up: two positions' spikes in one word",
+        "fire.py",
+        "~begins & before[n][step]",
+        "~begins & self._words[n][step]",
+    ),
+    Fault(
+        "overflow: a buffer too many is claimed",
+        "fire.py",
+        "claimed_next != BUFFERS",
+        "claimed_next != BUFFERS + 1",
+    ),
+    Fault(
+        "lost hazard: a buffer is claimed before its last current is taken",
+        "steps.py",
+        "max(0, (steps - 7) // 2)",
+        "0",
+    ),
+    Fault(
+        "lost hazard: a position's next group does not wait for the last one",
+        "steps.py",
+        "Mux(fresh, ~settles.any(), ~taking)",
+        "Mux(fresh, ~settles.any(), 1)",
+    ),
+    Fault(
+        "lost hazard: positions follow one another before addresses settle",
+        "steps.py",
+        "Mux(fresh, ~settles.any(), ~taking)",
+        "Mux(fresh, 1, ~taking)",
     ),
     Fault(
         "wrong sign: the sign plane is added",

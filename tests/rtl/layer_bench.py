@@ -22,6 +22,7 @@ CONFIGS = {
         CoreConfig(name="one step", lanes=2, steps=1, line=2, **SMALL),
         CoreConfig(name="two steps", lanes=4, steps=2, line=8, **SMALL),
         CoreConfig(name="narrow sums", lanes=2, steps=8, line=4, acc_bits=22, sum_bits=34, **SMALL),
+        CoreConfig(name="ten steps", lanes=2, steps=10, line=4, **SMALL),
     )
 }
 
@@ -62,7 +63,8 @@ def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
     if shared:
         kind = rng.choice(["conv", "vector"])
     grid = kind in ("conv", "direct")
-    steps = 8 if kind == "hidden" else rng.randint(1, 9 if shared else min(9, 3 * config.steps))
+    most = min(9, 3 * config.steps) if config.steps < 9 else 2 * config.steps
+    steps = 8 if kind == "hidden" else rng.randint(1, 9 if shared else most)
     channels = rng.randint(1, 9 if grid else 40 if kind == "vector" else 20)
     tiles, height, width, kernel, stride, pad = rng.randint(1, 3), 1, 1, 1, 1, 0
     topk = rng.randint(1, config.max_topk)
@@ -88,7 +90,7 @@ def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
     row_pitch = pitch * (width if grid else topk if kind != "vector" else 1)
     rows = 2 if kind == "hidden" else kernel
     run = kernel * channels
-    out_steps = 8 if kind == "hidden" else rng.randint(1, min(9, 3 * config.steps)) if integer else steps
+    out_steps = 8 if kind == "hidden" else rng.randint(1, most) if integer else steps
     fields = {
         "integer": int(integer),
         "signed": rng.randint(0, 1) if integer else 0,

@@ -6,7 +6,6 @@ from amaranth.sim import Simulator
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination
-from sparta_rtl.fire import STEP_CYCLES
 from sparta_rtl.hilif import RESULT_STAGE, SPIKE_STAGE, FireLane
 from tests.rtl import layer_reference
 
@@ -15,7 +14,7 @@ LOW, HIGH = -(1 << CONFIG.acc_bits - 1), (1 << CONFIG.acc_bits - 1) - 1
 
 
 class Neuron:
-    """Parameters and sums of one neuron, drawn so that its membrane moves near its threshold."""
+    """Parameters of one channel and sums of two neurons, drawn so that their membranes move near the threshold."""
 
     def __init__(self, rng: random.Random) -> None:
         self.fields = {
@@ -27,30 +26,50 @@ class Neuron:
             "destination": rng.choice([Destination.LOGITS, Destination.QUERY]),
         }
         size = rng.choice([20, 20, 300, HIGH])
-        self.sums = [rng.choice([rng.randint(-size, size), size, -size]) for _ in range(rng.randint(1, 8))]
+        count = rng.randint(1, 8)
+        self.sums = [
+            [rng.choice([rng.randint(-size, size), size, -size]) for _ in range(count)] for _ in range(2)
+        ]
         self.bias = rng.choice([0, rng.randint(-size, size), -(1 << 23), (1 << 23) - 1])
         self.threshold = rng.choice([1, rng.randint(1, 30), rng.randint(1, 400), (1 << 15) - 1])
         self.leak = rng.randint(1, 255)
-        start, x = self.fields["v_reset"], (self.sums[0] + self.bias) >> self.fields["shift"]
-        reached = start + ((x - start) * self.leak >> 8)
-        if 1 <= reached < 1 << 15 and rng.random() < 0.3:
+        reached = self._reached(rng.randrange(2), rng.randint(1, count))
+        if 1 <= reached < 1 << 15 and rng.random() < 0.5:
             self.threshold = reached
 
-    def expected(self, reference: dict) -> list[int]:
-        """Spikes of all steps, or one integer."""
+    def _reached(self, which: int, steps: int) -> int:
+        """Membrane after some steps without a spike."""
+        v = self.fields["v_reset"]
+        for total in self.sums[which][:steps]:
+            x = max(-(1 << 15), min((total + self.bias) >> self.fields["shift"], (1 << 15) - 1))
+            v += (x - v) * self.leak >> 8
+        return v
+
+    @property
+    def order(self) -> list[tuple[int, int]]:
+        """Neuron and step, cycle by cycle: planes of one after the other, steps of both in turn."""
+        count = len(self.sums[0])
         if self.fields["integer"]:
-            return [reference["integer"](self.fields, self.sums, self.bias)]
-        word = reference["hilif"](self.fields, self.sums, self.bias, self.threshold, self.leak)
-        return [word >> t & 1 for t in range(len(self.sums))]
+            return [(which, step) for which in range(2) for step in range(count)]
+        return [(which, step) for step in range(count) for which in range(2)]
+
+    def expected(self, reference: dict) -> list[int]:
+        """Spikes of all steps as they come, or two integers."""
+        if self.fields["integer"]:
+            return [reference["integer"](self.fields, sums, self.bias) for sums in self.sums]
+        words = [
+            reference["hilif"](self.fields, sums, self.bias, self.threshold, self.leak) for sums in self.sums
+        ]
+        return [words[which] >> step & 1 for which, step in self.order]
 
 
 def simulate(neurons: list[Neuron]) -> list[list[int]]:
-    """One step every two cycles, neurons back to back (each drained before its mode changes)."""
+    """A sum every cycle, its current as soon as it is there; neurons pair by pair (their mode changes in between)."""
     lane, results = FireLane(CONFIG), []
 
     async def process(ctx) -> None:
         for neuron in neurons:
-            fields, observed, count = neuron.fields, [], len(neuron.sums)
+            fields, observed, order = neuron.fields, [], neuron.order
             header = {"bias": neuron.bias, "threshold": neuron.threshold, "leak": neuron.leak}
             logits = fields["destination"] == Destination.LOGITS
             ctx.set(lane.header, header)
@@ -58,28 +77,28 @@ def simulate(neurons: list[Neuron]) -> list[list[int]]:
                 lane.mode,
                 {n: fields[n] for n in ("integer", "soft", "shift", "v_reset")} | {"logits": logits},
             )
-            for cycle in range(STEP_CYCLES * count + SPIKE_STAGE):
-                stages = (0, 1, RESULT_STAGE, RESULT_STAGE + 1, SPIKE_STAGE - 1, SPIKE_STAGE)
-                at = {n: divmod(cycle - n, STEP_CYCLES) for n in stages}
-                now = {n: part == 0 and 0 <= step < count for n, (step, part) in at.items()}
-                if now[0]:
-                    ctx.set(lane.sum, neuron.sums[at[0][0]])
+            for cycle in range(len(order) + RESULT_STAGE + SPIKE_STAGE):
+                now = dict(enumerate(order))
+                read, total, result, begin, update, spike = (
+                    now.get(cycle - n) for n in (0, 1, *(RESULT_STAGE + n for n in (0, 1, 3, SPIKE_STAGE)))
+                )
+                if read:
+                    ctx.set(lane.sum, neuron.sums[read[0]][read[1]])
                 if fields["integer"]:
-                    if cycle == STEP_CYCLES * (count - 1) + RESULT_STAGE:
+                    if result and result[1] == len(neuron.sums[0]) - 1:
                         observed.append(ctx.get(lane.result))
-                elif now[SPIKE_STAGE]:
+                elif spike:
                     observed.append(ctx.get(lane.spike))
                 strobes = {
-                    "read": now[0],
-                    "total": now[1],
-                    "keep": fields["integer"] and at[1][0] > 0,
-                    "negate": fields["integer"] and fields["signed"] and at[1][0] == 0,
-                    "charge": now[RESULT_STAGE],
-                    "leak": now[RESULT_STAGE + 1],
-                    "fresh": now[RESULT_STAGE] and at[RESULT_STAGE][0] == 0,
-                    "update": now[SPIKE_STAGE - 1],
+                    "read": read,
+                    "total": total,
+                    "keep": fields["integer"] and total and total[1] > 0,
+                    "negate": fields["integer"] and fields["signed"] and total and total[1] == 0,
+                    "fresh": begin and begin[1] == 0,
+                    "update": update,
                 }
-                ctx.set(lane.strobes, strobes)
+                ctx.set(lane.strobes, {name: bool(value) for name, value in strobes.items()})
+                ctx.set(lane.current, ctx.get(lane.result[: CONFIG.membrane_bits].as_signed()))
                 await ctx.tick()
             results.append(observed)
 

@@ -71,6 +71,9 @@ FAULTS = {
     "the item that waits is lost": (_slice, "full | self.i.valid", "self.i.valid"),
     "the slice takes an item too many": (_slice, "self.i.ready.eq(~full)", "self.i.ready.eq(1)"),
     "a spike needs more than the threshold": (_lane, "self.spike.eq(over >= 0)", "self.spike.eq(over > 0)"),
+    "the fraction of the other neuron's current": (
+        _lane, "Cat(fraction, above)", "Cat(charged[: config.tau_bits], above)",
+    ),
     "a soft reset to v_reset": (_lane, "Mux(mode.soft, over, mode.v_reset)", "mode.v_reset"),
     "the current is not saturated": (
         _lane, "result.eq(saturate(shifted, config.membrane_bits))", "result.eq(shifted)",

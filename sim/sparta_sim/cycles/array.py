@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination
-from sparta_rtl.fire import PLANE_LEAD, STEP_CYCLES, STEP_LEAD
 from sparta_rtl.scanner import QUEUE_LINES
-from sparta_rtl.shared_fire import LOOP_CYCLES
+from sparta_sim.cycles.firing import FireTimes
 
-__all__ = ["STREAMED_BEGIN", "layer_cycles"]
+__all__ = ["STREAMED_BEGIN", "LayerTimes", "layer_cycles", "layer_times"]
 
 STREAMED_BEGIN = 1
 """From ``start`` to the first tile's begin, where weights are streamed."""
@@ -26,11 +25,6 @@ _READ = 4
 """From a line's read to the queue's output: block RAM, register, mask, queue."""
 _SUMS = 5
 """From a group's last entry to its sums: place, weight address, weight RAM, register, accumulator."""
-_SPIKES, _VALUES = 9, 6
-"""After the last step's 2 cycles, the last plane's one: rest of the lane's pipeline, queue, acceptance, idle."""
-
-_SHARED = 7
-"""After a step's last cycle where lanes share the fire stage: rest of its pipeline."""
 
 
 class _Row(NamedTuple):
@@ -39,6 +33,22 @@ class _Row(NamedTuple):
     gap: int
     low: int
     high: int
+
+
+class LayerTimes(NamedTuple):
+    """Of one LAYER descriptor.
+
+    Parameters
+    ----------
+    cycles, entries : int
+        As :func:`layer_cycles` returns them.
+    cue_wait : int
+        Cycles in which its last spikes wait for the cue unit, if they are collected.
+    """
+
+    cycles: int
+    entries: int
+    cue_wait: int
 
 
 def layer_cycles(
@@ -66,6 +76,16 @@ def layer_cycles(
         Exact: equal to the simulated hardware in the unit's tests. All tiles see the same input and take the
         same time, so one is evaluated.
     """
+    return layer_times(config, fields, words, topk)[:2]
+
+
+def layer_times(
+    config: CoreConfig,
+    fields: Mapping[str, int],
+    words: NDArray[np.integer],
+    topk: int = 0,
+) -> LayerTimes:
+    """:func:`layer_cycles`, and how long the last spikes wait for the cue unit."""
     steps, groups = config.steps, fields["groups"]
     active = (
         np.asarray(words, dtype=np.int64)[None, :] >> steps * np.arange(groups)[:, None] & (1 << steps) - 1
@@ -74,27 +94,20 @@ def layer_cycles(
     before = np.zeros((groups, active.shape[1] + 1), dtype=np.int64)
     np.cumsum(active, axis=1, out=before[:, 1:])
     counts = [[int(n) for n in group] for group in before]
-    last_steps = fields["steps"] - (groups - 1) * steps
 
-    shared = config.fire_share > 1
-    tile = _Tile(config.line, planes=shared or bool(fields["integer"]))
+    fire = FireTimes(config, fields)
+    tile = _Tile(config.line)
     for rows in _positions(fields, topk):
         for group in range(groups):
             for n, row in enumerate(rows):
                 gap = row.gap + (_NEW_POSITION if n == group == 0 else 0)
                 tile.row(gap, row, counts[group], end=n == len(rows) - 1)
-            if shared:
-                tile.group(max(fields["slots"], LOOP_CYCLES))
-            else:
-                tile.group(steps if group < groups - 1 else last_steps)
-        if fields["direct"]:
-            tile.replay(fields["out_steps"])
-    values = fields["integer"] and not fields["direct"]
-    cycles = tile.fire_end + (_SHARED if shared else _VALUES if values else _SPIKES)
+            tile.free = fire.group(tile.issued + _SUMS, group)
+    cycles = fire.end
     if fields["destination"] == Destination.TOKENS:
         cycles += fields["out_groups"] - 1
     begin = STREAMED_BEGIN if config.stream_bits else 0
-    return begin + fields["tiles"] * cycles, fields["tiles"] * tile.entries
+    return LayerTimes(begin + fields["tiles"] * cycles, fields["tiles"] * tile.entries, fire.cue_wait)
 
 
 def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:
@@ -125,16 +138,14 @@ def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:
 class _Tile:
     """Times, in cycles since the tile's begin, of the last event of each kind."""
 
-    def __init__(self, line: int, *, planes: bool) -> None:
+    def __init__(self, line: int) -> None:
         self._line = line
-        self._step_cycles, self._lead = (1, PLANE_LEAD) if planes else (STEP_CYCLES, STEP_LEAD)
         self._kept = _FIRST_ROW - 1 - _NEW_POSITION
         self._accepted = (-1, -1)
         self._read = 0
         self._room = [0] * QUEUE_LINES
-        self._issued = 0
-        self._free = 0
-        self.fire_end = 0
+        self.issued = 0
+        self.free = 0
         self.entries = 0
 
     def row(self, gap: int, row: _Row, before: list[int], end: bool) -> None:
@@ -152,23 +163,13 @@ class _Tile:
             self._read = read = max(self._read + 1, self._room[0])
             room = read + _READ
             if count or last:
-                load = max(read + _READ, self._issued)
-                self._issued = load + max(count, 1)
+                load = max(read + _READ, self.issued)
+                self.issued = load + max(count, 1)
                 if last:
-                    self._issued = max(self._issued, self._free)
+                    self.issued = max(self.issued, self.free)
                 self.entries += count
                 room = load + 1
             heapreplace(self._room, room + 1)
             if stop == high:
                 return
             low = stop
-
-    def group(self, steps: int) -> None:
-        """The group's end, issued last, fires ``steps`` steps."""
-        fire = max(self._issued + _SUMS, self.fire_end)
-        self._free = fire + 1 + self._step_cycles * max(steps - self._lead, 0)
-        self.fire_end = fire + self._step_cycles * steps
-
-    def replay(self, steps: int) -> None:
-        """HI-LIF steps of a position's recombined current."""
-        self.fire_end += STEP_CYCLES * steps

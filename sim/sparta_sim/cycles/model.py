@@ -13,7 +13,7 @@ from sparta_hw.tensor_layout import TensorLayout
 from sparta_rtl.cues import CUE_TAIL_CYCLES
 from sparta_rtl.feedback import FEEDBACK_CYCLES
 from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
-from sparta_sim.cycles.array import STREAMED_BEGIN, layer_cycles
+from sparta_sim.cycles.array import STREAMED_BEGIN, layer_times
 from sparta_sim.cycles.attention import attend_cycles
 from sparta_sim.cycles.selection import rank_cycles, score_cycles
 from sparta_sim.cycles.stream import WeightStream
@@ -105,7 +105,7 @@ def predict(
         match fields["op"]:
             case Op.LAYER:
                 words = layer_words(inputs[at], tensors, config)
-                count, active = layer_cycles(config, fields, words, k)
+                count, active, cue_wait = layer_times(config, fields, words, k)
                 gap = config.lanes + 1 if fields["destination"] == Destination.LOGITS else 0
                 start = sum(cycles) + at * HANDOVER_CYCLES + (at + 1) * FETCH_CYCLES + waits + 1
                 count, stalled = _tiles(config, fields, count, gap, stream, start)
@@ -116,7 +116,7 @@ def predict(
                 if fields["destination"] == Destination.LOGITS:
                     waits += max(fields["outputs"] - earlier - FETCH_CYCLES, 0)
                 if fields["cues"]:
-                    waits += max(fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES, 0)
+                    waits += max(cue_wait + fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES, 0)
             case Op.SCORE:
                 count = score_cycles(config, fields)
             case Op.RANK:

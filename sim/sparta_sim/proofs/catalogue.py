@@ -32,7 +32,7 @@ PROOFS = (
     ),
     Proof(
         "fire lane, 4 bits",
-        "spikes of Algorithm 1; the membrane never leaves its width",
+        "spikes of Algorithm 1, of two neurons in turn; the membrane never leaves its width",
         FireLaneContract,
         13,
     ),

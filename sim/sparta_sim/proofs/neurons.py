@@ -57,7 +57,8 @@ class _Narrow(CoreConfig):
 class FireLaneContract(Contract):
     """Spikes of the lane are those of Algorithm 1 in numbers of any width, which never leave the membrane's.
 
-    Steps come in any cycles, at least two apart; any of them may begin a neuron.
+    Steps come in any cycles. Any of them may begin a neuron; another one goes on with the neuron of two cycles before,
+    or, if none came in the two cycles before, with the last one.
 
     Parameters
     ----------
@@ -81,21 +82,19 @@ class FireLaneContract(Contract):
         m = self.begin()
         config = self._config
         m.submodules.lane = lane = self._lane(config)
-        went = Signal()
-        m.d.sync += went.eq(self._go)
         started = Signal()
         m.d.sync += started.eq(started | self._go)
-        m.d.comb += [
-            Assume(~(went & self._go)),
-            Assume(~self._go | started | self._fresh),
-            Assume((self._threshold >= 1) & (self._leak >= 1)),
-        ]
         go, fresh, total = ([value] for value in (self._go, self._fresh, self._sum))
-        for _ in range(8):
+        for _ in range(9):
             for stages in (go, fresh, total):
                 stages.append(_registered(m, stages[-1]))
         m.d.comb += [
+            Assume(~self._go | self._fresh | (started & (go[2] | ~go[1]))),
+            Assume((self._threshold >= 1) & (self._leak >= 1)),
+        ]
+        m.d.comb += [
             lane.sum.eq(total[0]),
+            lane.current.eq(lane.result),
             lane.header.bias.eq(self._bias),
             lane.header.threshold.eq(self._threshold),
             lane.header.leak.eq(self._leak),
@@ -104,28 +103,29 @@ class FireLaneContract(Contract):
             lane.mode.v_reset.eq(self._reset),
             lane.strobes.read.eq(go[0]),
             lane.strobes.total.eq(go[1]),
-            lane.strobes.charge.eq(go[5]),
-            lane.strobes.leak.eq(go[6]),
-            lane.strobes.fresh.eq(go[5] & fresh[5]),
-            lane.strobes.update.eq(go[7]),
+            lane.strobes.fresh.eq(go[6] & fresh[6]),
+            lane.strobes.update.eq(go[8]),
         ]
         low, high = -(1 << config.membrane_bits - 1), (1 << config.membrane_bits - 1) - 1
-        current = (total[7] + self._bias) >> self._shift
+        current = (total[8] + self._bias) >> self._shift
         x = Mux(current < low, low, Mux(current > high, high, current))
-        membrane, before, after = Signal(signed(12)), Signal(signed(12)), Signal(signed(12))
+        latest, earlier, before, after = (
+            Signal(signed(12), name=name) for name in ("latest", "earlier", "before", "after")
+        )
         spike, expected = Signal(), Signal()
         m.d.comb += [
-            before.eq(Mux(fresh[7], self._reset, membrane)),
+            before.eq(Mux(fresh[8], self._reset, Mux(go[9], earlier, latest))),
             after.eq(before + ((x * self._leak - before * self._leak) >> config.tau_bits)),
             spike.eq(after >= self._threshold),
         ]
-        with m.If(go[7]):
+        with m.If(go[8]):
             m.d.comb += [Assert(after >= low), Assert(after <= high)]
             m.d.sync += [
                 expected.eq(spike),
-                membrane.eq(Mux(spike, Mux(self._soft, after - self._threshold, self._reset), after)),
+                latest.eq(Mux(spike, Mux(self._soft, after - self._threshold, self._reset), after)),
+                earlier.eq(latest),
             ]
-        with m.If(go[8]):
+        with m.If(go[9]):
             m.d.comb += Assert(lane.spike == expected)
         return m
 

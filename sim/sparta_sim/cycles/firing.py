@@ -1,0 +1,85 @@
+"""Cycles of the fire stage, group by group: ``fire.py`` with ``steps.py``, or ``shared_fire.py``."""
+
+from collections.abc import Mapping
+
+from sparta_hw.config import CoreConfig
+from sparta_rtl.cues import CUE_CYCLES
+from sparta_rtl.fire import READ_LEAD
+from sparta_rtl.shared_fire import LOOP_CYCLES
+from sparta_rtl.steps import LANE_CYCLES, POSITIONS_APART, release_step
+
+__all__ = ["FireTimes"]
+
+_CURRENT = 6
+"""From a sum's read until a step can take its current."""
+_SPIKES, _VALUES, _SHARED = 7, 6, 7
+"""From the last step taken, the cycle after the last plane read, or that after the last slot of a step, to the end."""
+
+
+class FireTimes:
+    """Times, in cycles since the tile's begin; ``cue_wait`` : in which the last spikes wait for the cue unit.
+
+    Parameters
+    ----------
+    config : CoreConfig
+        The core.
+    fields : mapping
+        Of a LAYER descriptor.
+    """
+
+    def __init__(self, config: CoreConfig, fields: Mapping[str, int]) -> None:
+        shared = config.fire_share > 1
+        self._direct = bool(fields["direct"])
+        self._reads = _parts(fields["steps"], config.steps)
+        if shared:
+            self._reads = [max(fields["slots"], LOOP_CYCLES)] * len(self._reads)
+        spiking = self._direct or not (shared or fields["integer"])
+        self._steps = _parts(fields["out_steps"], config.steps) if spiking else []
+        self._cue_cycles = max(fields["out_steps"], CUE_CYCLES)
+        self._tail = _SPIKES if spiking else _SHARED if shared else _VALUES
+        self._release = release_step(config.steps)
+        self._read_end = self._last_step = self._apart = 0
+        self._released = [0, 0]
+        self._idle = [0, 0]
+        self._result = -self._cue_cycles
+        self.cue_wait = 0
+
+    @property
+    def end(self) -> int:
+        """The last result has been accepted."""
+        return self._tail + (self._last_step if self._steps else self._read_end)
+
+    def group(self, full: int, group: int) -> int:
+        """The sums of a group are there in cycle ``full``; the cycle of ``free``."""
+        cycles, last = self._reads[group], group == len(self._reads) - 1
+        read = max(full, self._read_end)
+        if self._steps and (group == 0 or not self._direct):
+            read = max(read, self._released[0])
+        self._read_end = read + cycles
+        if self._steps and not self._direct:
+            self._fire(read + _CURRENT, group)
+        elif self._steps and last:
+            for fired in range(len(self._steps)):
+                self._fire(self._read_end - 1 + _CURRENT, fired)
+        return read + 1 + max(cycles - READ_LEAD, 0)
+
+    def _fire(self, ready: int, group: int) -> None:
+        """Steps every ``LANE_CYCLES``; a position's first group may begin while the one before goes on."""
+        steps, last = self._steps[group], group == len(self._steps) - 1
+        start = max(ready, *([self._apart, min(self._idle)] if group == 0 else self._idle))
+        if self._idle[start % LANE_CYCLES] > start:
+            start += 1
+        self._last_step = start + LANE_CYCLES * (steps - 1)
+        self._idle[start % LANE_CYCLES] = start + LANE_CYCLES * steps
+        if not self._direct or last:
+            releases = steps - 1 if self._direct else min(self._release, steps - 1)
+            self._released = [self._released[1], start + LANE_CYCLES * releases + 2]
+        if last:
+            self._apart = start + POSITIONS_APART
+            self.cue_wait = max(self.cue_wait + self._cue_cycles - (self._last_step - self._result), 0)
+            self._result = self._last_step
+
+
+def _parts(steps: int, size: int) -> list[int]:
+    """Steps of each group."""
+    return [min(size, steps - first) for first in range(0, steps, size)]
