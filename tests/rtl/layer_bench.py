@@ -64,7 +64,8 @@ def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
         kind = rng.choice(["conv", "vector"])
     grid = kind in ("conv", "direct")
     most = min(9, 3 * config.steps) if config.steps < 9 else 2 * config.steps
-    steps = 8 if kind == "hidden" else rng.randint(1, 9 if shared else most)
+    # More than nine bit planes would not fit into the sums of any of these cores.
+    steps = 8 if kind == "hidden" else rng.randint(1, most if kind == "conv" and not shared else min(9, most))
     channels = rng.randint(1, 9 if grid else 40 if kind == "vector" else 20)
     tiles, height, width, kernel, stride, pad = rng.randint(1, 3), 1, 1, 1, 1, 0
     topk = rng.randint(1, config.max_topk)

@@ -85,7 +85,7 @@ _SETTINGS = {
         augmentation=Augmentation(shift=1),
     ),
     "nmnist": TrainSettings(
-        epochs=30,
+        epochs=60,
         finetune_epochs=8,
         batch=32,
         learning_rate=4e-3,
