@@ -34,7 +34,7 @@ def _joined(name: str, bits: int) -> str:
 
 
 def _model() -> str:
-    """MULT18X18D as its data sheet has it, as far as it is used here."""
+    """MULT18X18D, as far as it is used here."""
     single = ("SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB", "CLK0", "CE0", "RST0")
     inputs = ", ".join([*(f"{name}{bit}" for name in "ABC" for bit in range(18)), *single])
     a, b, p = _joined("A", 18), _joined("B", 18), _joined("P", 36)
