@@ -3,12 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sparta_hw.config import load_config
 from sparta_hw.descriptor import Op, decode
 from sparta_sim.cycles.model import entry_words, layer_words, predict
 from sparta_sim.energy import Block, Part, count_activity, estimate_energy
 from sparta_sim.energy.activity import layer_work
 from sparta_sim.energy.estimate import legacy_pj
 from sparta_sim.energy.figures import FIGURES, access_pj, adder_pj, multiplier_pj
+from sparta_sim.energy.firing import fire_events
 from sparta_sim.tensor_map import layer_inputs
 
 KILOBYTE = 1024 * 8
@@ -62,6 +64,33 @@ def test_work_of_layers_by_hand(case) -> None:
     inner = {x: 1 if (x - 1) * 2 // 8 == (x * 2 + 3) // 8 else 2 for x in range(1, 7)}
     columns = 1 + sum(inner.values()) + 1
     assert work.lines == columns * (6 * 3 + 2 * 2) * 2
+
+
+def test_energy_of_the_fire_stage_by_hand(case) -> None:
+    positions, outputs, steps, tiles = 64, 5, 6, 2
+    events = {
+        event.what: event
+        for event in count_activity(case.program, case.sample(0), 5)
+        if event.descriptor == 0
+    }
+    assert events["bias additions"].count == positions * outputs * steps
+    assert events["leak multiplications"].count == 2 * positions * outputs * steps
+    assert "plane additions" not in events
+    # Currents of 4 lanes x 16 bits, a row a step, two groups of 4 steps: 64 bytes.
+    currents = events["currents written and read"]
+    assert (currents.part, currents.count) == (Part.MEMORIES, 2 * positions * tiles * steps)
+    assert currents.pj_each == pytest.approx(10 * (64 / 8192) ** 0.5)
+
+
+def test_lanes_that_share_the_fire_stage_multiply_once_and_keep_membranes_in_memory() -> None:
+    core = load_config("mlp")
+    fields = {"outputs": 20, "steps": 25, "out_steps": 25, "integer": 0, "direct": 0, "tiles": 1, "slots": 2}
+    events = {what: (count, pj) for _, what, count, pj in fire_events(core, fields, 1)}
+    assert events["leak multiplications"][0] == 20 * 25
+    assert events["membranes read and written"][0] == 2 * 2 * 25
+    assert events["membranes read and written"][1] == pytest.approx(access_pj(16 * 16, 16 * 16 * 8))
+    assert events["parameters read"] == (2 * 25, pytest.approx(access_pj(16 * 48, 16 * 48 * 8)))
+    assert "currents written and read" not in events
 
 
 def test_energy_of_attention_by_hand(case) -> None:

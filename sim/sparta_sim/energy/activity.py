@@ -13,6 +13,7 @@ from sparta_hw.numerics import EXP_TABLE, unsigned_bits
 from sparta_hw.program import Program
 from sparta_sim.cycles.model import layer_words
 from sparta_sim.energy.figures import access_pj, adder_pj, dram_pj, multiplier_pj
+from sparta_sim.energy.firing import fire_events
 from sparta_sim.energy.parts import Events as _Events
 from sparta_sim.energy.parts import Part
 from sparta_sim.energy.selection import rank_events, score_events
@@ -174,8 +175,8 @@ def _line_pj(config: CoreConfig, lanes: int) -> float:
 
 
 def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
-    tiles, outputs, steps = fields["tiles"], fields["outputs"], fields["out_steps"]
-    lanes = config.lanes
+    tiles, lanes = fields["tiles"], config.lanes
+    spikes = work.positions * fields["outputs"] * fields["out_steps"]
     row_bits = lanes * config.weight_bits
     rows = work.entries + config.header_rows
     yield Part.ARRAY, "accumulations", work.spike_bits * tiles * lanes, adder_pj(config.acc_bits)
@@ -190,15 +191,7 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
             access_pj(row_bits, config.weight_rows * row_bits),
         )
         yield Part.EXTERNAL, "weight rows streamed", streamed, dram_pj(row_bits)
-    results = work.positions * outputs
-    width = config.membrane_bits
-    if fields["integer"]:
-        yield Part.FIRE, "plane additions", results * fields["steps"], adder_pj(config.sum_bits)
-        yield Part.FIRE, "bias additions", results, adder_pj(config.sum_bits)
-    if not fields["integer"] or fields["direct"]:
-        yield Part.FIRE, "bias additions", results * steps, adder_pj(config.sum_bits)
-        yield Part.FIRE, "leak multiplications", 2 * results * steps, multiplier_pj(width, config.tau_bits)
-        yield Part.FIRE, "membrane additions and comparisons", 3 * results * steps, adder_pj(width)
+    yield from fire_events(config, fields, work.positions)
     if fields["destination"] in (Destination.SPIKES, Destination.TOKENS, Destination.COUNTS):
         segments = work.positions * tiles * fields["slots"] * fields["out_groups"]
         yield Part.MEMORIES, "spike segments written", segments, _line_pj(config, config.fire_lanes)
@@ -206,14 +199,14 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
             yield (
                 Part.FIRE,
                 "spike count additions",
-                results * steps,
+                spikes,
                 adder_pj(unsigned_bits(config.max_steps)),
             )
     elif fields["destination"] != Destination.LOGITS:
         yield Part.MEMORIES, "Q, K, V rows written", work.positions * tiles, _token_row_pj(config)
     if fields["cues"]:
         sums = 5 * unsigned_bits(config.max_features * config.max_steps)
-        yield Part.SELECTION, "cue counter additions", 5 * results * steps, adder_pj(1)
+        yield Part.SELECTION, "cue counter additions", 5 * spikes, adder_pj(1)
         yield (
             Part.SELECTION,
             "cue sums read and written",
