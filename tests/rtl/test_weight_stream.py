@@ -1,8 +1,6 @@
 """Streamed weights: every row once, in order, whatever the memory does; restarts and errors in mid-burst."""
 
-import inspect
 import random
-import sys
 
 import pytest
 from amaranth.sim import Simulator
@@ -10,6 +8,7 @@ from amaranth.sim import Simulator
 from sparta_hw.config import CoreConfig
 from sparta_rtl.weight_stream import StreamedWeights
 from sparta_sim.cycles.stream import WeightStream
+from tests.altered import altered_unit
 from tests.rtl.axi_memory import AxiMemory
 
 CONFIGS = {
@@ -191,15 +190,6 @@ def test_rows_after_an_error_never_count() -> None:
     bench.run(process)
 
 
-def broken(old: str, new: str) -> type:
-    """The unit, made from its source with one place changed."""
-    source = inspect.getsource(sys.modules[StreamedWeights.__module__])
-    assert source.count(old) == 1
-    names: dict[str, object] = {"__name__": StreamedWeights.__module__}
-    exec(source.replace(old, new), names)
-    return names["StreamedWeights"]
-
-
 FAULTS = {
     "rows are overwritten before they are released": ("(room >= burst)", "(room != 0)"),
     "beats of before a restart count": (
@@ -222,7 +212,7 @@ FAULTS = {
 def test_a_fault_is_noticed(fault: str) -> None:
     config, rng = CONFIGS["two beats a row"], random.Random(2)
     tiles = random_tiles(config, rng, 5)
-    bench = Bench(config, tiles, broken(*FAULTS[fault]), latency=(1, 30), pauses=0.3)
+    bench = Bench(config, tiles, altered_unit(StreamedWeights, *FAULTS[fault]), latency=(1, 30), pauses=0.3)
 
     async def process(ctx) -> None:
         for _ in range(10):

@@ -1,10 +1,7 @@
 """Formal proofs: they hold of the units, and fail of units that were broken on purpose."""
 
-import inspect
-import sys
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -23,43 +20,33 @@ from sparta_sim.proofs.neurons import FireLaneContract
 from sparta_sim.proofs.runner import prove
 from sparta_sim.proofs.selection import RadixContract, SorterContract
 from sparta_sim.proofs.streams import SliceContract
+from tests.altered import altered_unit
 
 pytestmark = pytest.mark.slow
 
-Unit = TypeVar("Unit")
-
-
-def broken(unit: type[Unit], old: str, new: str) -> type[Unit]:
-    """The unit, made from its source with one place changed."""
-    source = inspect.getsource(sys.modules[unit.__module__])
-    assert source.count(old) == 1
-    names: dict[str, object] = {"__name__": unit.__module__}
-    exec(source.replace(old, new), names)
-    return names[unit.__name__]
-
 
 def _lane(old: str, new: str) -> Contract:
-    return FireLaneContract(broken(FireLane, old, new))
+    return FireLaneContract(altered_unit(FireLane, old, new))
 
 
 def _sorter(old: str, new: str) -> Contract:
-    return SorterContract(2, 3, 2, broken(TopKSorter, old, new))
+    return SorterContract(2, 3, 2, altered_unit(TopKSorter, old, new))
 
 
 def _radix(old: str, new: str) -> Contract:
-    return RadixContract(2, 3, 2, broken(TopKRadix, old, new))
+    return RadixContract(2, 3, 2, altered_unit(TopKRadix, old, new))
 
 
 def _slice(old: str, new: str) -> Contract:
-    return SliceContract(broken(StreamSlice, old, new))
+    return SliceContract(altered_unit(StreamSlice, old, new))
 
 
 def _streamer(old: str, new: str) -> Contract:
-    return StreamerContract(broken(WeightStreamer, old, new))
+    return StreamerContract(altered_unit(WeightStreamer, old, new))
 
 
 def _divider(old: str, new: str) -> Contract:
-    return DividerContract(8, 4, 4, broken(SerialDivider, old, new))
+    return DividerContract(8, 4, 4, altered_unit(SerialDivider, old, new))
 
 
 FAULTS = {
