@@ -55,6 +55,10 @@ def _percent(value: float) -> str:
     return f"{value:.2%}"
 
 
+def _device(part: Section) -> str:
+    return f"{part['device']}, speed grade {part['grade']}"
+
+
 def _fmax(part: Section) -> str:
     """MHz of a synthesis: of its only placer seed, or of the best one and the median of all."""
     of_seeds = [seed["fmax_mhz"] for seed in part["seeds"]]
@@ -119,7 +123,7 @@ def summary(report: Section) -> str:
     if "synth" in report:
         part = report["synth"]
         lines.append(
-            f"{part['device']}, speed grade {part['grade']}: {part['lut_eq']:,} LUT-eq, {part['ff']:,} FF,"
+            f"{_device(part)}: {part['lut_eq']:,} LUT-eq, {part['ff']:,} FF,"
             f" {part['bram']} BRAM, {part['dsp']} DSP, {_fmax(part)}"
         )
         stale = "cosim" in report and report["cosim"]["core_key"] != part["core_key"]
@@ -251,8 +255,7 @@ def _energy(part: Section, tokens: bool) -> Iterator[str]:
 
 
 def _synthesis(part: Section) -> Iterator[str]:
-    device = f"{part['device']}, speed grade {part['grade']}"
-    yield from ("## Synthesis", "", f"Core {part['core']} on {device}, after place and route.", "")
+    yield from ("## Synthesis", "", f"Core {part['core']} on {_device(part)}, after place and route.", "")
     numbers = (part[name] for name in ("lut_eq", "lut4", "ccu2c", "lutram", "ff", "bram", "dsp"))
     row = (*(f"{number:,}" for number in numbers), f"{part['fmax_mhz']:.1f} MHz")
     yield from _table(("LUT-eq", "LUT4", "CCU2C", "LUT RAM", "FF", "BRAM", "DSP", "Fmax"), [row])
