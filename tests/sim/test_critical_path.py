@@ -41,7 +41,7 @@ def test_a_longer_path_from_pad_to_pad_does_not_count(tmp_path: Path) -> None:
     assert path.lines[0] == "harness.py:28"
 
 
-@pytest.mark.parametrize("part", ["CCU2_COMB1", "DPRAM_COMB2", "RAMW"])
+@pytest.mark.parametrize("part", ["CCU2_COMB1", "DPRAM_COMB2", "RAMW_SLICE"])
 def test_a_part_of_a_cell_is_that_cell(part: str, tmp_path: Path) -> None:
     place = json.loads((RECORDED / "lane.place.json").read_text())
     for hop in place["critical_paths"][0]["path"]:

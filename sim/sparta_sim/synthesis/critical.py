@@ -12,8 +12,8 @@ from sparta_sim.synthesis.parse import load_report, number
 
 __all__ = ["CriticalPath", "Step", "parse_critical_path"]
 
-_PART = re.compile(r"\$(?:CCU2_COMB\d|DPRAM_COMB\d|RAMW)$")
-"""What nextpnr adds to a cell's name for a part of it."""
+_PART = re.compile(r"\$[A-Z][A-Z0-9_]*$")
+"""What nextpnr adds to a cell's name for a part of it: CCU2_COMB1, DPRAM_COMB2, RAMW_SLICE."""
 
 _PYTHON_LINE = re.compile(r"[\w./-]+\.py:\d+")
 _PADS = "<async>"
