@@ -60,8 +60,10 @@ class Accumulators(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        fetched, entry = Signal(entry_layout(config)), Signal(entry_layout(config))
-        fetched_valid, valid = Signal(), Signal()
+        fetched = Signal(entry_layout(config))
+        entry = Signal(entry_layout(config))
+        fetched_valid = Signal()
+        valid = Signal()
         end = Signal(init=1)  # a reset ends a group, so that its sums begin at zero
         row = Signal(data.ArrayLayout(signed(config.weight_bits), config.lanes), reset_less=True)
         sums = Signal(sums_layout(config), reset_less=True)

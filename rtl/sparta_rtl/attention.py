@@ -148,7 +148,8 @@ class AttentionUnit(wiring.Component):
         m.submodules.results = results = fifo.SyncFIFOBuffered(
             width=config.weight_bits, depth=chunks * config.lanes
         )
-        room, room_next = Signal(range(chunks + 1), init=chunks), Signal(range(chunks + 1))
+        room = Signal(range(chunks + 1), init=chunks)
+        room_next = Signal(range(chunks + 1))
         m.d.comb += [
             compare.start.eq(self.start),
             Value.cast(compare.layer).eq(Value.cast(self.layer)),
@@ -172,12 +173,11 @@ class AttentionUnit(wiring.Component):
         maxima = Array(
             Signal.like(i.payload, name=f"maximum_{slot}", reset_less=True) for slot in range(self.slots)
         )
-        newest, oldest, level = (
-            Signal(range(self.slots)),
-            Signal(range(self.slots)),
-            Signal(range(self.slots + 1)),
-        )
-        taken, level_next = Signal(), Signal.like(level)
+        newest = Signal(range(self.slots))
+        oldest = Signal(range(self.slots))
+        level = Signal(range(self.slots + 1))
+        taken = Signal()
+        level_next = Signal.like(level)
         m.d.comb += [
             o.payload.eq(maxima[oldest]),
             taken.eq(o.valid & o.ready),
@@ -200,10 +200,16 @@ class AttentionUnit(wiring.Component):
     def _number(self, m: Module, values: stream.Interface) -> Value:
         """Give each value its rank and feature; done after the last one. High when a chunk's last value leaves."""
         config, item = self._config, self.o.payload
-        rank, last_rank = Signal.like(item.rank), Signal.like(item.rank)
-        lane, last_lane, chunk = Signal(range(config.lanes)), Signal(), Signal.like(self.layer.chunks)
+        rank = Signal.like(item.rank)
+        last_rank = Signal.like(item.rank)
+        lane = Signal(range(config.lanes))
+        last_lane = Signal()
+        chunk = Signal.like(self.layer.chunks)
         place = Signal(len(item.feature) - len(lane))
-        accepted, chunk_ends, rank_step, head_ends = Signal(), Signal(), Signal(), Signal()
+        accepted = Signal()
+        chunk_ends = Signal()
+        rank_step = Signal()
+        head_ends = Signal()
         head = walk_heads(m, self.layer, self.start, head_ends)
         last_of_heads = last_of(m, rank, last_rank, rank_step, last_rank == 0)
         single = Mux(last_of_heads, head.next_single, head.last_chunk == 0)

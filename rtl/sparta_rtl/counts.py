@@ -54,10 +54,14 @@ class CountUnit(wiring.Component):
         counts = data.ArrayLayout(unsigned(unsigned_bits(config.max_steps)), config.fire_lanes)
         m.submodules.cells = cells = memory.Memory(shape=counts, depth=max(config.fire_share, 2), init=[])
         write, read = cells.write_port(), cells.read_port(domain="comb")
-        slot, lane = Signal(range(config.fire_share)), Signal(range(config.fire_lanes))
-        sending, complete = Signal(), Signal()
-        left, last = Signal.like(self.outputs), Signal()
-        last_slot, last_lane = Signal(), Signal()
+        slot = Signal(range(config.fire_share))
+        lane = Signal(range(config.fire_lanes))
+        sending = Signal()
+        complete = Signal()
+        left = Signal.like(self.outputs)
+        last = Signal()
+        last_slot = Signal()
+        last_lane = Signal()
         slots = Signal.like(self.slots)
         m.d.comb += [
             read.addr.eq(Mux(sending, slot, self.i.slot)),

@@ -95,14 +95,18 @@ class CueUnit(wiring.Component):
         layout = cue_sums_layout(config)
         m.submodules.memory = memory = BlockRam(config.max_tokens * config.scales, layout.size)
 
-        busy, load, write = Signal(), Signal(), Signal()
+        busy = Signal()
+        load = Signal()
+        write = Signal()
         m.d.comb += [
             self.i.ready.eq(~busy | ~item.last_group),
             load.eq(self.i.valid & ~busy & item.last_group),
         ]
 
-        row, place = Signal.like(self.sums.addr), Signal.like(self.sums.addr)
-        first_tile, same = Signal(), Signal()
+        row = Signal.like(self.sums.addr)
+        place = Signal.like(self.sums.addr)
+        first_tile = Signal()
+        same = Signal()
         m.d.comb += place.eq(self.cue_base + item.position)
         missing = Signal(signed(16))
         with m.If(load):
@@ -117,13 +121,17 @@ class CueUnit(wiring.Component):
         masks = self._masks(m, load, words, missing)
 
         # load -> left = T..1: masks of step t -> masked: popcounts -> counting: they are added -> write.
-        left, started, masked, counting = Signal(range(config.max_steps + 1)), Signal(), Signal(), Signal()
-        counts, sums, before = (
-            Signal(layout),
-            Signal(layout),
-            data.View(layout, delay(m, memory.read.data, 2)),
-        )
-        young, begins, ends, clear = Signal(), Signal(2), Signal(2), delay(m, first_tile, 2)
+        left = Signal(range(config.max_steps + 1))
+        started = Signal()
+        masked = Signal()
+        counting = Signal()
+        counts = Signal(layout)
+        sums = Signal(layout)
+        before = data.View(layout, delay(m, memory.read.data, 2))
+        young = Signal()
+        begins = Signal(2)
+        ends = Signal(2)
+        clear = delay(m, first_tile, 2)
         m.d.sync += [
             started.eq(load),
             young.eq(started),
@@ -185,7 +193,8 @@ class CueUnit(wiring.Component):
     def _masks(self, m: Module, load: Signal, words: list[Signal], missing: Signal) -> dict[str, Signal]:
         """Lanes that add one to each sum in the current step."""
         lanes = len(words)
-        seen, spikes = Signal(lanes), Signal(lanes)
+        seen = Signal(lanes)
+        spikes = Signal(lanes)
         m.d.comb += spikes.eq(Cat(word[0] for word in words))
         m.d.sync += seen.eq(Mux(load, 0, seen | spikes))
         real = Cat(missing < lanes - lane for lane in range(lanes))

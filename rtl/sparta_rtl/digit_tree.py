@@ -86,9 +86,13 @@ class DigitCounts(wiring.Component):
         m.submodules.rows = rows = BlockRam(1 << len(self.prefix), self.row.shape().size)
 
         # A key: asked (read its row) -> fetched (or what the two keys before it leave there) -> row + 1 -> written.
-        asked, counting, written = Signal(), Signal(), Signal()
+        asked = Signal()
+        counting = Signal()
+        written = Signal()
         prefixes = [self.prefix, *(Signal.like(self.prefix) for _ in range(3))]
-        like_next, like_second, being_written = Signal(), Signal(), Signal()
+        like_next = Signal()
+        like_second = Signal()
+        being_written = Signal()
         left = Signal.like(self.row)
         more = _counted(m, self.row, self.digit)
         for before, after in pairwise(prefixes):
@@ -171,7 +175,8 @@ class DigitTree(wiring.Component):
         for before, after in pairwise(valid):
             m.d.sync += after.eq(before & ~self.clear)
 
-        root, digit = Signal(counts_layout(self._tokens)), keys[1][-RADIX_BITS:]
+        root = Signal(counts_layout(self._tokens))
+        digit = keys[1][-RADIX_BITS:]
         with m.If(self.clear):
             m.d.sync += root.eq(0)
         with m.Elif(valid[1]):

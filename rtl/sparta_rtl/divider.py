@@ -51,9 +51,11 @@ class SerialDivider(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bits = len(self.quotient)
-        divisor, remainder = Signal.like(self.denominator), Signal.like(self.denominator)
+        divisor = Signal.like(self.denominator)
+        remainder = Signal.like(self.denominator)
         left = Signal(range(bits + 1))
-        shifted, reduced = Signal(len(remainder) + 1), Signal(signed(len(remainder) + 2))
+        shifted = Signal(len(remainder) + 1)
+        reduced = Signal(signed(len(remainder) + 2))
         fits = reduced >= 0
         m.d.comb += [
             shifted.eq(Cat(self.quotient[-1], remainder)),

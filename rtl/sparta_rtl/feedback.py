@@ -79,10 +79,15 @@ class FeedbackUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, layer = self._config, self.layer
-        total, activity = Signal(_SUM_BITS), Signal(_ACTIVITY_BITS)
-        error, distance = Signal(signed(config.state_bits)), Signal(signed(config.state_bits + 1))
-        shifted, largest = Signal.like(total), (1 << _ACTIVITY_BITS) - 1
-        value, magnitude, change = Signal.like(self.value), Signal(config.token_bits), Signal.like(distance)
+        total = Signal(_SUM_BITS)
+        activity = Signal(_ACTIVITY_BITS)
+        error = Signal(signed(config.state_bits))
+        distance = Signal(signed(config.state_bits + 1))
+        shifted = Signal.like(total)
+        largest = (1 << _ACTIVITY_BITS) - 1
+        value = Signal.like(self.value)
+        magnitude = Signal(config.token_bits)
+        change = Signal.like(distance)
         valid = delay(m, self.valid, 2)
         m.d.sync += [value.eq(self.value), magnitude.eq(Mux(value < 0, -value, value))]
         with m.If(self.begin):

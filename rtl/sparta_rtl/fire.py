@@ -95,7 +95,8 @@ class FireStage(wiring.Component):
         self._stages = self._pipeline(m, RESULT_STAGE, "read")
         self._steps = self._pipeline(m, SPIKE_STAGE + 1, "fire")
         m.submodules.schedule = self._schedule = StepSchedule(self._config)
-        self._values_only, self._accepted = Signal(), Signal()
+        self._values_only = Signal()
+        self._accepted = Signal()
         m.d.sync += self._values_only.eq(self.layer.integer & ~self.layer.direct)
         self._read_sums(m)
         self._fire_lanes(m)
@@ -116,9 +117,13 @@ class FireStage(wiring.Component):
             Signal(step_layout(self._config), name="decided"),
         )
         self._decided = stage
-        step, left = Signal(range(steps)), Signal.like(layer.steps)
-        first, fresh, last = Signal(init=1), Signal(init=1), Signal()
-        opens, may_open = Signal(), Signal()
+        step = Signal(range(steps))
+        left = Signal.like(layer.steps)
+        first = Signal(init=1)
+        fresh = Signal(init=1)
+        last = Signal()
+        opens = Signal()
+        may_open = Signal()
         remaining = Signal(range(max(steps, READ_LEAD) + 1))
         m.d.comb += [
             remaining.eq(Mux(left < steps - step, left, steps - step)),
@@ -146,9 +151,14 @@ class FireStage(wiring.Component):
 
     def _count_room(self, m: Module, opens: Signal, may_open: Signal) -> None:
         """Buffers claimed and results under way, a cycle late: groups are read, or begun, two cycles apart and more."""
-        claimed, under_way = Signal(range(BUFFERS + 1)), Signal(range(QUEUE_ITEMS + 1))
-        claimed_next, under_way_next = Signal.like(claimed), Signal.like(under_way)
-        has_room, read, begun, accepted = Signal(init=1), Signal(), Signal(), Signal()
+        claimed = Signal(range(BUFFERS + 1))
+        under_way = Signal(range(QUEUE_ITEMS + 1))
+        claimed_next = Signal.like(claimed)
+        under_way_next = Signal.like(under_way)
+        has_room = Signal(init=1)
+        read = Signal()
+        begun = Signal()
+        accepted = Signal()
         values_only, schedule = self._values_only, self._schedule
         m.d.comb += [
             claimed_next.eq(claimed + (read & ~values_only) - schedule.released),
@@ -173,7 +183,9 @@ class FireStage(wiring.Component):
             shape=config.lanes * bits, depth=BUFFERS << step_bits, init=[]
         )
         write, read = cells.write_port(), cells.read_port(domain="comb")
-        coming, written, half = self._stages[RESULT_STAGE - 1], self._stages[RESULT_STAGE], Signal()
+        coming = self._stages[RESULT_STAGE - 1]
+        written = self._stages[RESULT_STAGE]
+        half = Signal()
         m.d.comb += [
             schedule.begin.eq(self.begin),
             schedule.layer.eq(layer),
@@ -198,7 +210,10 @@ class FireStage(wiring.Component):
         self._lanes = [FireLane(config) for _ in range(config.lanes)]
         self._words = Signal(self._item["words"].shape)
         before = Signal.like(self._words)
-        spiked, strobes, decided, taken = steps[SPIKE_STAGE], Signal(lane_strobes()), self._decided, steps[0]
+        spiked = steps[SPIKE_STAGE]
+        strobes = Signal(lane_strobes())
+        decided = self._decided
+        taken = steps[0]
         begins = spiked.valid & (spiked.step == 0)
         modes = self._modes(m)
         m.d.sync += [
@@ -253,10 +268,15 @@ class FireStage(wiring.Component):
         m.submodules.spikes = spikes = fifo.SyncFIFO(width=self._item.size + 1, depth=QUEUE_ITEMS)
         m.submodules.values = values = fifo.SyncFIFO(width=placed.size, depth=QUEUE_ITEMS)
         m.submodules.planes = planes = PlaneItems(self._config)
-        item, value = Signal(self._item), Signal(placed)
+        item = Signal(self._item)
+        value = Signal(placed)
         spiked, valued = self._steps[SPIKE_STAGE + 1], self._stages[RESULT_STAGE]
-        spikes_end, values_end, spikes_taken, values_taken = Signal(), Signal(), Signal(), Signal()
-        integer, to_tokens = self._values_only, Signal()
+        spikes_end = Signal()
+        values_end = Signal()
+        spikes_taken = Signal()
+        values_taken = Signal()
+        integer = self._values_only
+        to_tokens = Signal()
         queued = data.View(placed, values.r_data)
         m.d.sync += to_tokens.eq(layer.destination == Destination.TOKENS)
         m.d.comb += [
@@ -302,8 +322,10 @@ class FireStage(wiring.Component):
         config, layer = self._config, self.layer
         lane_bits, line_bits = exact_log2(config.lanes), exact_log2(config.line)
         entry = Signal(ceil_log2(config.spike_lines) + line_bits)
-        first_lane, position = Signal.like(entry), Signal.like(item.position)
-        offset, group = Signal.like(item.line, reset_less=True), Signal.like(layer.out_groups)
+        first_lane = Signal.like(entry)
+        position = Signal.like(item.position)
+        offset = Signal.like(item.line, reset_less=True)
+        group = Signal.like(layer.out_groups)
         with m.If(self.begin):
             m.d.sync += [entry.eq(0), position.eq(0), group.eq(0)]
         with m.Elif(advance):

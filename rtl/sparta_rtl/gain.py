@@ -75,11 +75,9 @@ class GainUnit(wiring.Component):
         ]
 
         # token -> listed -> place -> found -> record -> timed (table) -> factor -> product -> gain
-        place, record, factor = (
-            Signal.like(self.token),
-            Signal(record_layout(config)),
-            Signal(config.gain_bits),
-        )
+        place = Signal.like(self.token)
+        record = Signal(record_layout(config))
+        factor = Signal(config.gain_bits)
         m.d.comb += [
             self.group.en.eq(self.valid),
             self.group.addr.eq(self.token),
@@ -88,8 +86,10 @@ class GainUnit(wiring.Component):
             timing.read.en.eq(1),
             timing.read.addr.eq((record.msp >> config.score_bits - 7) + _TIMING_ROWS // 2),
         ]
-        position, pitch = Signal.like(place), Signal(len(layer.chunks) + len(layer.groups), reset_less=True)
-        base_gain, timed_gain = Signal(config.gain_bits), Signal(config.gain_bits)
+        position = Signal.like(place)
+        pitch = Signal(len(layer.chunks) + len(layer.groups), reset_less=True)
+        base_gain = Signal(config.gain_bits)
+        timed_gain = Signal(config.gain_bits)
         product = Signal(2 * config.gain_bits, reset_less=True)
         offset = Signal.like(self.offset, reset_less=True)
         largest = (1 << config.gain_bits) - 1

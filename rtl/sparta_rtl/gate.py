@@ -104,7 +104,10 @@ class GateUnit(wiring.Component):
                 "token": range(config.max_tokens),
             }
         )
-        issue, clear, chunk_done, chunk_line = Signal(tag), Signal(), Signal(), Signal.like(layer.in_base)
+        issue = Signal(tag)
+        clear = Signal()
+        chunk_done = Signal()
+        chunk_line = Signal.like(layer.in_base)
         m.submodules.gain = gain = GainUnit(config)
         m.submodules.gain_memory = gain_memory = BlockRam(config.max_tokens, config.gain_bits)
         wiring.connect(m, gain.group, wiring.flipped(self.group))
@@ -170,8 +173,11 @@ class GateUnit(wiring.Component):
         """The lines of a token, one a cycle from ``valued`` on."""
         config, layer = self._config, self.layer
         lines = plane_lines(config, values)
-        chunk_line, token_line = Signal.like(layer.out_base), Signal.like(layer.out_base)
-        plane, writes, next_chunk = Signal(range(self._lines)), Signal(), delay(m, chunk_done, 1)
+        chunk_line = Signal.like(layer.out_base)
+        token_line = Signal.like(layer.out_base)
+        plane = Signal(range(self._lines))
+        writes = Signal()
+        next_chunk = delay(m, chunk_done, 1)
         m.d.comb += [
             writes.eq(valued | (plane != 0)),
         ]
@@ -202,8 +208,12 @@ class GateUnit(wiring.Component):
         config, layer = self._config, self.layer
         flush = GAIN_LATENCY + COUNT_LATENCY + self._lines - 1
         count = Signal(range(max(flush, config.line)))
-        chunk, group, token = Signal.like(layer.chunks), Signal.like(layer.groups), Signal.like(issue.token)
-        last_group, last_slot, last_token = Signal.like(group), Signal.like(group), Signal.like(token)
+        chunk = Signal.like(layer.chunks)
+        group = Signal.like(layer.groups)
+        token = Signal.like(issue.token)
+        last_group = Signal.like(group)
+        last_slot = Signal.like(group)
+        last_token = Signal.like(token)
         m.d.sync += [
             last_group.eq(layer.groups - 1),
             last_slot.eq(Mux(layer.groups > self._lines, layer.groups, self._lines) - 1),
@@ -216,8 +226,11 @@ class GateUnit(wiring.Component):
             issue.last_group.eq(group == last_group),
         ]
 
-        pooled, feature, moves = Signal.like(sums[0]), Signal.like(self.pool.addr), Signal()
-        last_chunk, last_sum = Signal(), Signal()
+        pooled = Signal.like(sums[0])
+        feature = Signal.like(self.pool.addr)
+        moves = Signal()
+        last_chunk = Signal()
+        last_sum = Signal()
         m.d.comb += self.pool.addr.eq(feature)
         m.d.sync += [
             last_chunk.eq(chunk == layer.chunks - 1),

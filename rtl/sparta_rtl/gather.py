@@ -65,9 +65,12 @@ class GatherUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         layer = self.layer
-        active, rank, line = Signal(), Signal.like(self.tokens.addr), Signal.like(layer.lines)
+        active = Signal()
+        rank = Signal.like(self.tokens.addr)
+        line = Signal.like(layer.lines)
         last = Signal()
-        last_line, last_rank = Signal.like(line), Signal.like(rank)
+        last_line = Signal.like(line)
+        last_rank = Signal.like(rank)
         m.d.sync += [last_line.eq(layer.lines - 1), last_rank.eq(self.topk - 1)]
         line_ends = last_of(m, line, last_line, active, last_line == 0)
         rank_ends = last_of(m, rank, last_rank, active & line_ends, 0)
@@ -86,7 +89,8 @@ class GatherUnit(wiring.Component):
 
         # rank -> token list -> token -> first -> source -> line -> write
         first = Signal.like(layer.in_base, reset_less=True)
-        source, target = Signal.like(layer.in_base), Signal.like(layer.in_base)
+        source = Signal.like(layer.in_base)
+        target = Signal.like(layer.in_base)
         token = Signal.like(self.tokens.data)
         m.d.sync += [
             token.eq(self.tokens.data),

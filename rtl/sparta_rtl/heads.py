@@ -26,11 +26,15 @@ def walk_heads(m: Module, layer: data.View, start: Signal, step: Signal) -> Head
     ``layer.chunks`` chunks; the last one, which may be made of padding only, has what is left of ``layer.pitch``.
     """
     chunks, bits = layer.chunks, len(layer.pitch) + 2
-    base, following = Signal(bits - 1), Signal(bits - 1)
-    last_chunk, next_last = Signal.like(chunks), Signal.like(chunks)
+    base = Signal(bits - 1)
+    following = Signal(bits - 1)
+    last_chunk = Signal.like(chunks)
+    next_last = Signal.like(chunks)
     # Chunks after the head at hand, and after the next one.
-    left, after = Signal(signed(bits)), Signal(signed(bits))
-    last, steps = Signal(), Signal()
+    left = Signal(signed(bits))
+    after = Signal(signed(bits))
+    last = Signal()
+    steps = Signal()
     m.d.sync += steps.eq(step)
     with m.If(step):
         m.d.sync += last_chunk.eq(next_last)

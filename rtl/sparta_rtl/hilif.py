@@ -111,7 +111,8 @@ class FireLane(wiring.Component):
         term = Signal(signed(config.acc_bits), reset_less=True)
         total = Signal(signed(total_bits), reset_less=True)
         biased = Signal(signed(max(total_bits, config.bias_bits) + 1), reset_less=True)
-        shifted, result = Signal.like(biased), Signal.like(self.result, reset_less=True)
+        shifted = Signal.like(biased)
+        result = Signal.like(self.result, reset_less=True)
         m.d.comb += self.result.eq(result)
         with m.If(strobes.read):
             m.d.sync += term.eq(self.sum)
@@ -135,11 +136,16 @@ class FireLane(wiring.Component):
         """
         config, mode, header, strobes = self._config, self.mode, self.header, self.strobes
         bits = config.membrane_bits
-        membrane, current = Signal(signed(bits), reset_less=True), Signal(signed(bits), reset_less=True)
-        charged, leaked = (Signal(signed(bits + config.tau_bits + 1), reset_less=True) for _ in range(2))
-        whole, fraction = charged >> config.tau_bits, Signal(config.tau_bits, reset_less=True)
-        filled, above = Signal(signed(bits + 2), reset_less=True), Signal(signed(bits + 3), reset_less=True)
-        updated, over = Signal(signed(bits)), Signal(signed(bits + 2))
+        membrane = Signal(signed(bits), reset_less=True)
+        current = Signal(signed(bits), reset_less=True)
+        charged = Signal(signed(bits + config.tau_bits + 1), reset_less=True)
+        leaked = Signal(signed(bits + config.tau_bits + 1), reset_less=True)
+        whole = charged >> config.tau_bits
+        fraction = Signal(config.tau_bits, reset_less=True)
+        filled = Signal(signed(bits + 2), reset_less=True)
+        above = Signal(signed(bits + 3), reset_less=True)
+        updated = Signal(signed(bits))
+        over = Signal(signed(bits + 2))
         m.d.comb += [
             updated.eq((Cat(fraction, filled).as_signed() - leaked) >> config.tau_bits),
             over.eq((Cat(fraction, above).as_signed() - leaked) >> config.tau_bits),

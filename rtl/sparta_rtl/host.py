@@ -176,7 +176,8 @@ class HostPort(wiring.Component):
         axil = self.axil
         written = _WRITTEN + (_WRITTEN_OF_STREAM if self._config.stream_bits else ())
         at = {register: Signal(name=f"at_{register.name.lower()}") for register in written}
-        value, now = Signal(32), Signal()
+        value = Signal(32)
+        now = Signal()
         take = Signal()
         m.d.comb += [
             take.eq(axil.awvalid & axil.wvalid & ~(axil.bvalid | self.abort | self.hold)),
@@ -230,12 +231,16 @@ class HostPort(wiring.Component):
             }
         words = {kind: -(-len(port.data) // 32) for kind, port in ports.items()}
         words[LoadTarget.PROGRAM] = DESCRIPTOR_WORDS
-        row, word, last_word = Signal(20), Signal(range(256)), Signal(range(256), init=DESCRIPTOR_WORDS - 1)
+        row = Signal(20)
+        word = Signal(range(256))
+        last_word = Signal(range(256), init=DESCRIPTOR_WORDS - 1)
         chosen = {
             kind: Signal(name=f"load_{kind.name.lower()}", init=kind is LoadTarget.PROGRAM) for kind in words
         }
         collected = Signal(32 * max(words.values()), reset_less=True)
-        loads, ends, complete = Signal(), Signal(), Signal()
+        loads = Signal()
+        ends = Signal()
+        complete = Signal()
         m.d.comb += [
             loads.eq(now & at[Register.LOAD_DATA]),
             complete.eq(loads & ends),
@@ -265,7 +270,8 @@ class HostPort(wiring.Component):
             m.d.comb += port.data.eq(collected[len(collected) - 32 * words[kind] :])
 
     def _axi_reads(self, m: Module) -> None:
-        axil, pending = self.axil, Signal()
+        axil = self.axil
+        pending = Signal()
         m.d.comb += axil.arready.eq(~pending & ~axil.rvalid)
         values = {
             Register.ID: CORE_ID,

@@ -62,9 +62,12 @@ class EntryIssue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        line, busy = Signal(line_layout(config), reset_less=True), Signal()
+        line = Signal(line_layout(config), reset_less=True)
+        busy = Signal()
         lowest = Signal(config.line, reset_less=True)
-        last, issue, credit = Signal(), Signal(), Signal(init=1)
+        last = Signal()
+        issue = Signal()
+        credit = Signal(init=1)
         m.d.comb += [
             issue.eq(busy & (credit | ~last | ~line.end)),
             self.i.ready.eq(~busy | (last & (credit | ~line.end))),
@@ -83,7 +86,9 @@ class EntryIssue(wiring.Component):
         with m.Elif(issue & last & line.end):
             m.d.sync += credit.eq(0)
 
-        picked, picked_valid, place = Signal(entry_layout(config)), Signal(), Signal(range(config.line))
+        picked = Signal(entry_layout(config))
+        picked_valid = Signal()
+        place = Signal(range(config.line))
         places = range(config.line)
         index = Cat(Cat(lowest[n] for n in places if n >> bit & 1).any() for bit in range(len(place)))
         steps = Cat((lowest & Cat(line.words[n][s] for n in places)).any() for s in range(config.steps))

@@ -177,7 +177,9 @@ class NeuronArray(wiring.Component):
     def _tiles(self, m: Module, idle: Signal) -> tuple[Signal, Signal, Signal]:
         """Begin of each tile, its index, the first row of its weights' block."""
         layer = self.layer
-        begin, tile, block = Signal(), Signal.like(layer.tiles), Signal.like(self.weights.addr)
+        begin = Signal()
+        tile = Signal.like(layer.tiles)
+        block = Signal.like(self.weights.addr)
         last_tile = Signal()
         m.d.sync += last_tile.eq(is_next(tile, layer.tiles))
         with m.FSM():
@@ -197,8 +199,11 @@ class NeuronArray(wiring.Component):
     def _streamed_tiles(self, m: Module, idle: Signal) -> tuple[Signal, Signal, Signal]:
         """The same where blocks follow one another in a ring, and a tile waits until all of its rows are there."""
         layer = self.layer
-        begin, tile = Signal(), Signal.like(layer.tiles)
-        last_tile, enough, needed = Signal(), Signal(), Signal(len(layer.weight_pitch) + 1)
+        begin = Signal()
+        tile = Signal.like(layer.tiles)
+        last_tile = Signal()
+        enough = Signal()
+        needed = Signal(len(layer.weight_pitch) + 1)
         m.d.comb += [needed.eq(layer.weight_pitch), self.ring.released.eq(layer.weight_pitch)]
         m.d.sync += [
             last_tile.eq(is_next(tile, layer.tiles)),
@@ -232,8 +237,10 @@ class NeuronArray(wiring.Component):
     ) -> tuple[Signal, Signal]:
         """Reads the header rows, right after ``begin`` and long before the first weights."""
         config = self._config
-        count, read = Signal(range(config.header_rows + 1), init=config.header_rows), Signal()
-        row, fetched = Signal.like(block), Signal()
+        count = Signal(range(config.header_rows + 1), init=config.header_rows)
+        read = Signal()
+        row = Signal.like(block)
+        fetched = Signal()
         with m.If(begin):
             m.d.sync += count.eq(0)
         with m.Elif(count != config.header_rows):
@@ -274,10 +281,8 @@ class NeuronArray(wiring.Component):
         error = Signal(signed(config.state_bits - config.state_frac))
         gain = Signal.like(layer.feedback_gain)
         product = Signal(signed(len(error) + 9), reset_less=True)
-        limit, offset = (
-            Signal(signed(len(layer.feedback_limit) + 1)),
-            Signal(signed(len(layer.feedback_limit) + 1)),
-        )
+        limit = Signal(signed(len(layer.feedback_limit) + 1))
+        offset = Signal(signed(len(layer.feedback_limit) + 1))
         scaled = product >> 8
         m.d.comb += limit.eq(layer.feedback_limit)
         m.d.sync += [

@@ -51,12 +51,10 @@ class PlaneItems(wiring.Component):
         m = Module()
         config, item = self._config, self.o.payload
         bits, lines = config.token_bits, config.groups(config.token_bits)
-        group, last, limit, accepted = (
-            Signal(range(max(lines, 2))),
-            Signal(),
-            Signal.like(self.groups),
-            Signal(),
-        )
+        group = Signal(range(max(lines, 2)))
+        last = Signal()
+        limit = Signal.like(self.groups)
+        accepted = Signal()
         padding = Const(0, lines * config.steps - bits)
         m.d.comb += [
             self.o.valid.eq(self.valid),

@@ -82,7 +82,8 @@ class PoolUnit(wiring.Component):
         sum_read = Signal(signed(config.pool_bits))
         m.d.sync += sum_read.eq(memory.read.data)
 
-        reading, feature = Signal(), Signal(range(pool_depth(config)))
+        reading = Signal()
+        feature = Signal(range(pool_depth(config)))
         accept = self._add(m, memory, sum_read, reading)
         m.d.comb += [
             memory.read.en.eq(accept | reading),
@@ -94,9 +95,12 @@ class PoolUnit(wiring.Component):
     def _add(self, m: Module, memory: BlockRam, sum_read: Signal, reading: Signal) -> Signal:
         """Read (``accept``), register (``fetched``), add and write (``adding``)."""
         item = self.i.payload
-        fetched, adding = Signal(), Signal()
-        fetched_item, adding_item = Signal.like(item), Signal.like(item)
-        accept, hazard = Signal(), Signal()
+        fetched = Signal()
+        adding = Signal()
+        fetched_item = Signal.like(item)
+        adding_item = Signal.like(item)
+        accept = Signal()
+        hazard = Signal()
         m.d.comb += [
             hazard.eq(
                 (fetched & (fetched_item.feature == item.feature))
@@ -121,7 +125,9 @@ class PoolUnit(wiring.Component):
         """Read L sums (``reading``), shift and saturate them into ``values`` three cycles later, write them."""
         config, layer = self._config, self.layer
         bits = config.token_bits
-        fetched, arrived, settled = Signal(), Signal(), Signal()
+        fetched = Signal()
+        arrived = Signal()
+        settled = Signal()
         shifted = Signal.like(sum_read, reset_less=True)
         values = Signal(data.ArrayLayout(bits, config.line), reset_less=True)
         m.d.sync += [
@@ -134,8 +140,10 @@ class PoolUnit(wiring.Component):
             m.d.sync += values.eq(Cat(values.as_value()[bits:], saturate(shifted, bits)))
 
         lines = plane_lines(config, values)
-        entry, plane = Signal(range(config.line)), Signal(range(len(lines)))
-        chunk, line = Signal.like(layer.chunks), Signal.like(layer.out_base)
+        entry = Signal(range(config.line))
+        plane = Signal(range(len(lines)))
+        chunk = Signal.like(layer.chunks)
+        line = Signal.like(layer.out_base)
         m.d.comb += [
             self.write.addr.eq(line),
             self.write.data.eq(Cat(lines).word_select(plane, config.line * config.steps)),

@@ -141,7 +141,10 @@ class RankUnit(wiring.Component):
         wiring.connect(m, reader.gains, wiring.flipped(self.gains))
 
         # Scores of all tokens go to the selector; then (listing) its results go through the reader to the lists.
-        rate, wins, listing, emit = Signal(), Signal(), Signal(), Signal()
+        rate = Signal()
+        wins = Signal()
+        listing = Signal()
+        emit = Signal()
         m.d.comb += wins.eq((layer.by == RankBy.MSP) | (layer.by == RankBy.FUSION))
         m.d.sync += rate.eq(layer.by == RankBy.RATE)
         with m.If(self.start):
@@ -153,8 +156,12 @@ class RankUnit(wiring.Component):
         self._read(m, rate, listing, reader, selector)
         self._choose(m, reader.o_valid & ~listing, wins, reader, scorer, choice)
 
-        scored, left = Signal.like(layer.tokens), Signal.like(layer.groups)
-        last_score, again, round_length, more = Signal(), Signal(), Signal.like(layer.groups), Signal()
+        scored = Signal.like(layer.tokens)
+        left = Signal.like(layer.groups)
+        last_score = Signal()
+        again = Signal()
+        round_length = Signal.like(layer.groups)
+        more = Signal()
         m.d.sync += [round_length.eq(Mux(left < layer.tokens, left, layer.tokens)), more.eq(left != 0)]
         with m.If(self.start):
             m.d.sync += [scored.eq(0), left.eq(layer.groups)]
@@ -184,8 +191,11 @@ class RankUnit(wiring.Component):
     ) -> None:
         """Read the records of all tokens, one in a period; then those of the ranked ones as they come."""
         config, layer = self._config, self.layer
-        running, spatial, last_slot = Signal(), Signal(), Signal(range(SPATIAL_PERIOD))
-        token, slot = Signal(range(config.max_tokens)), Signal(range(SPATIAL_PERIOD))
+        running = Signal()
+        spatial = Signal()
+        last_slot = Signal(range(SPATIAL_PERIOD))
+        token = Signal(range(config.max_tokens))
+        slot = Signal(range(SPATIAL_PERIOD))
         m.d.sync += spatial.eq((layer.by == RankBy.FUSION) & layer.spatial)
         with m.Switch(layer.by):
             with m.Case(RankBy.FUSION):
@@ -276,10 +286,15 @@ class RankUnit(wiring.Component):
         wiring.connect(m, wiring.flipped(self.masks), masks.read)
 
         # A rank: chosen -> listed (token), and through the reader: read (look up) -> factor -> found (mask).
-        chosen, chosen_valid = Signal.like(ranked.index), Signal()
-        listed, masked = Signal(range(config.max_tokens)), Signal(range(config.max_topk))
-        read, found, found_last = Signal(), Signal(), Signal()
-        msp, factor = Signal(signed(config.score_bits)), Signal(factor_type)
+        chosen = Signal.like(ranked.index)
+        chosen_valid = Signal()
+        listed = Signal(range(config.max_tokens))
+        masked = Signal(range(config.max_topk))
+        read = Signal()
+        found = Signal()
+        found_last = Signal()
+        msp = Signal(signed(config.score_bits))
+        factor = Signal(factor_type)
         mask, entry = data.View(mask_type, masks.write.data), data.View(factor_type, factors.read.data)
         temperature_row = (reader.record.temporal >> 5) + 64
         m.d.comb += [

@@ -41,7 +41,8 @@ class ResultPort(wiring.Component):
         item = Signal(value_item_layout(self._config), reset_less=True)
         lane = Signal(range(lanes))
         output = Signal(unsigned(14))
-        last_output, last = Signal.like(self.outputs), Signal()
+        last_output = Signal.like(self.outputs)
+        last = Signal()
         m.d.comb += [
             self.idle.eq(~self.o.valid),
             self.i.ready.eq(self.idle),

@@ -115,9 +115,14 @@ class WindowRows(wiring.Component):
         self._top = top = Signal(signed(_ROW_BITS))
         self._last_position = Signal()
         self._next_row = start_row = Signal.like(self._origin)
-        above, below = (Signal.like(start_row, reset_less=True) for _ in range(2))
-        x, y = Signal.like(layer.out_width), Signal.like(layer.out_height)
-        last_x, last_y, begun, clipped = Signal(), Signal(), Signal(), Signal()
+        above = Signal.like(start_row, reset_less=True)
+        below = Signal.like(start_row, reset_less=True)
+        x = Signal.like(layer.out_width)
+        y = Signal.like(layer.out_height)
+        last_x = Signal()
+        last_y = Signal()
+        begun = Signal()
+        clipped = Signal()
         m.d.sync += [
             last_x.eq(is_next(x, Mux(layer.ranked, self.topk, layer.out_width))),
             last_y.eq(layer.ranked | is_next(y, layer.out_height)),
@@ -141,12 +146,20 @@ class WindowRows(wiring.Component):
     def _window(self, m: Module) -> None:
         """Per position: the window's columns, clipped; then count groups and kernel rows."""
         layer, origin = self.layer, self._origin
-        left, right, skip = (Signal(signed(_COLUMN_BITS)) for _ in range(3))
-        top, start_row = Signal.like(self._top), Signal.like(origin)
-        row, weight = Signal.like(origin), Signal.like(self.first_weight)
-        kernel_row, group = Signal.like(layer.kernel_height), Signal.like(layer.groups)
-        input_row, live = Signal(signed(_ROW_BITS)), Signal()
-        last_row, last_group, one_row = Signal(), Signal(), Signal()
+        left = Signal(signed(_COLUMN_BITS))
+        right = Signal(signed(_COLUMN_BITS))
+        skip = Signal(signed(_COLUMN_BITS))
+        top = Signal.like(self._top)
+        start_row = Signal.like(origin)
+        row = Signal.like(origin)
+        weight = Signal.like(self.first_weight)
+        kernel_row = Signal.like(layer.kernel_height)
+        group = Signal.like(layer.groups)
+        input_row = Signal(signed(_ROW_BITS))
+        live = Signal()
+        last_row = Signal()
+        last_group = Signal()
+        one_row = Signal()
         m.d.comb += live.eq((input_row >= 0) & (input_row < layer.in_height))
 
         self._valid = valid = Signal()
@@ -230,7 +243,8 @@ class WindowRows(wiring.Component):
     def _lines(self, m: Module) -> None:
         """From entries to lines: ``address = in_base + (low // L) * groups + group``."""
         layer, bits = self.layer, exact_log2(self._config.line)
-        valid, row = Signal(), Signal.like(self._row)
+        valid = Signal()
+        row = Signal.like(self._row)
         offset = Signal.like(self.o.payload.address, reset_less=True)
         m.d.sync += [
             valid.eq(self._valid),

@@ -75,9 +75,15 @@ class LineScanner(wiring.Component):
         m.submodules.queue = queue = fifo.SyncFIFO(width=line.size, depth=QUEUE_LINES)
 
         row = Signal(row_layout(config), reset_less=True)
-        busy, fresh, read, last = Signal(), Signal(), Signal(), Signal()
-        room, has_room = Signal(range(QUEUE_LINES + 1), init=QUEUE_LINES), Signal(init=1)
-        room_next, dropped, taken = Signal.like(room), Signal(), Signal()
+        busy = Signal()
+        fresh = Signal()
+        read = Signal()
+        last = Signal()
+        room = Signal(range(QUEUE_LINES + 1), init=QUEUE_LINES)
+        has_room = Signal(init=1)
+        room_next = Signal.like(room)
+        dropped = Signal()
+        taken = Signal()
         inside = Signal(config.line)
         lowest, highest = Mux(fresh, row.first, 0), Mux(last, row.last, config.line - 1)
         m.d.comb += [
@@ -100,9 +106,14 @@ class LineScanner(wiring.Component):
             m.d.sync += last.eq(self.i.payload.lines == 0)
 
         # A line: read -> fetched -> found (with its words) -> masked (and dropped, or queued).
-        fetched, found, masked = (Signal(line, reset_less=True) for _ in range(3))
+        fetched = Signal(line, reset_less=True)
+        found = Signal(line, reset_less=True)
+        masked = Signal(line, reset_less=True)
         queued = Signal(line)
-        fetched_valid, found_valid, masked_valid, keep = Signal(), Signal(), Signal(), Signal()
+        fetched_valid = Signal()
+        found_valid = Signal()
+        masked_valid = Signal()
+        keep = Signal()
         m.d.sync += [
             fetched_valid.eq(read),
             fetched.mask.eq(inside),

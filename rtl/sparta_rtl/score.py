@@ -106,8 +106,11 @@ class ScoreUnit(wiring.Component):
                 "table": range(self._table_rows),
             }
         )
-        issue, divide, divided = Signal(tag), Signal(), Signal()
-        held, current = Signal(tag), Signal(tag)
+        issue = Signal(tag)
+        divide = Signal()
+        divided = Signal()
+        held = Signal(tag)
+        current = Signal(tag)
         stages = [Signal(name=stage) for stage in ("look", "found", "entries", "added", "complete")]
         look, *_, added, complete = stages
         m.d.sync += [divide.eq(self.sums.en), look.eq(divided)]
@@ -154,17 +157,25 @@ class ScoreUnit(wiring.Component):
         """Read the sums of all scales of all tokens, a row in ``q + 1`` cycles; channels of the row's scale."""
         config, layer = self._config, self.layer
         periods = unsigned_bits(config.silent_cue)
-        running, phase, step = Signal(), Signal(range(periods + 1)), Signal()
-        scale, token = Signal(range(max(config.scales, 2))), Signal.like(issue.token)
+        running = Signal()
+        phase = Signal(range(periods + 1))
+        step = Signal()
+        scale = Signal(range(max(config.scales, 2)))
+        token = Signal.like(issue.token)
         table = Signal(range(self._table_rows))
-        column, cell_column, cell_row = (
-            Signal.like(layer.width),
-            Signal.like(layer.cell_width),
-            Signal.like(layer.cell_height),
-        )
-        cell, first_cell, top = Signal.like(issue.cell), Signal.like(issue.cell), Signal()
-        right, cell_right, cell_bottom, last_scale = Signal(), Signal(), Signal(), Signal()
-        scale_ends, line_ends, ends = Signal(), Signal(), Signal()
+        column = Signal.like(layer.width)
+        cell_column = Signal.like(layer.cell_width)
+        cell_row = Signal.like(layer.cell_height)
+        cell = Signal.like(issue.cell)
+        first_cell = Signal.like(issue.cell)
+        top = Signal()
+        right = Signal()
+        cell_right = Signal()
+        cell_bottom = Signal()
+        last_scale = Signal()
+        scale_ends = Signal()
+        line_ends = Signal()
+        ends = Signal()
         fields = ("scales", "width", "cell_width", "cell_height", "tokens")
         last = {name: Signal.like(layer[name], name=f"last_{name}") for name in fields}
         m.d.sync += [signal.eq(layer[name] - 1) for name, signal in last.items()]
@@ -224,7 +235,9 @@ class ScoreUnit(wiring.Component):
         """The four cues of the row that is read in the cycle before ``divide``, valid with ``divided``."""
         config = self._config
         sums = data.View(cue_sums_layout(config), self.sums.data)
-        silent, gaps, no_gaps = self.layer.steps << config.cue_frac, Signal.like(sums.gaps), Signal()
+        silent = self.layer.steps << config.cue_frac
+        gaps = Signal.like(sums.gaps)
+        no_gaps = Signal()
         m.d.sync += no_gaps.eq(gaps == 0)
         with m.If(divide):
             m.d.sync += gaps.eq(sums.gaps)

@@ -74,8 +74,11 @@ class Sequencer(wiring.Component):
         words = Signal(32 * USED_WORDS, reset_less=True)
         word = Signal(range(USED_WORDS + 1))
         elapsed = Signal(32)
-        op, unit, end = Signal(8), Signal(len(UNIT_OPS)), Signal()
-        ended, held = Signal(), Signal()
+        op = Signal(8)
+        unit = Signal(len(UNIT_OPS))
+        end = Signal()
+        ended = Signal()
+        held = Signal()
         m.d.comb += [
             self.descriptor.eq(words),
             self.program.en.eq(1),

@@ -107,8 +107,12 @@ class SharedFireStage(wiring.Component):
         """Which slot is read when; the sums' hand-over."""
         layer, stage = self.layer, Signal(self._stage_layout(), name="decided")
         phase = Signal(range(max(self._config.fire_share, LOOP_CYCLES) + 1))
-        last_phase, free_phase, last, fresh = Signal.like(phase), Signal.like(phase), Signal(), Signal()
-        left, complete = Signal.like(layer.steps), Signal()
+        last_phase = Signal.like(phase)
+        free_phase = Signal.like(phase)
+        last = Signal()
+        fresh = Signal()
+        left = Signal.like(layer.steps)
+        complete = Signal()
         m.d.comb += [
             last.eq(phase == last_phase),
             fresh.eq(left == layer.steps),
@@ -235,9 +239,13 @@ class SharedFireStage(wiring.Component):
         config, layer, stages = self._config, self.layer, self._stages
         segment_bits = exact_log2(config.segments)
         item = self.o_spikes.payload
-        first, of_tile = Signal(len(item.line) + segment_bits), Signal(len(item.line) + segment_bits)
-        group, position = Signal.like(layer.out_groups), Signal.like(item.position)
-        last_group, began, following = Signal(), Signal(), Signal.like(of_tile)
+        first = Signal(len(item.line) + segment_bits)
+        of_tile = Signal(len(item.line) + segment_bits)
+        group = Signal.like(layer.out_groups)
+        position = Signal.like(item.position)
+        last_group = Signal()
+        began = Signal()
+        following = Signal.like(of_tile)
         limit = Signal.like(group)
         m.d.sync += limit.eq(layer.out_groups - 1)
         m.d.comb += [
@@ -255,8 +263,10 @@ class SharedFireStage(wiring.Component):
                     position.eq(position + 1),
                     first.eq(first + (layer.out_pitch >> exact_log2(config.fire_lanes))),
                 ]
-        place, line = Signal.like(first), Signal.like(item.line)
-        offset, behind = Signal.like(item.line), Signal.like(item.line)
+        place = Signal.like(first)
+        line = Signal.like(item.line)
+        offset = Signal.like(item.line)
+        behind = Signal.like(item.line)
         addresses = [Signal(self._address_layout(), name=f"address_{n}") for n in range(1, _ITEM + 1)]
         m.d.sync += [
             place.eq(first + stages[0].slot),

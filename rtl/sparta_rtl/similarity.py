@@ -98,7 +98,10 @@ class SimilarityPass(wiring.Component):
 
         # A register beside the memories, one beside the multipliers.
         lanes = data.ArrayLayout(signed(8), config.lanes)
-        fetched_query, fetched_key, query, key = (Signal(lanes, reset_less=True) for _ in range(4))
+        fetched_query = Signal(lanes, reset_less=True)
+        fetched_key = Signal(lanes, reset_less=True)
+        query = Signal(lanes, reset_less=True)
+        key = Signal(lanes, reset_less=True)
         products = [
             Signal(signed(16), name=f"product_{lane}", reset_less=True) for lane in range(config.lanes)
         ]
@@ -114,7 +117,8 @@ class SimilarityPass(wiring.Component):
 
         # summed -> dot -> shifted -> clipped -> sharpened -> masked -> z
         dot = Signal(signed(signed_bits(0, config.max_features * 2 * (1 << 14))), reset_less=True)
-        shifted, clipped = Signal.like(dot), Signal(signed(config.score_bits), reset_less=True)
+        shifted = Signal.like(dot)
+        clipped = Signal(signed(config.score_bits), reset_less=True)
         sharpened = Signal(signed(config.score_bits + config.gain_bits), reset_less=True)
         masked = Signal(signed(config.score_bits + 3), reset_less=True)
         z = Signal(signed(config.score_bits), reset_less=True)
@@ -129,7 +133,8 @@ class SimilarityPass(wiring.Component):
         ]
         stored = data.View(item, delay(m, summed, 6))
 
-        best, maximum = Signal.like(z), Signal.like(z)
+        best = Signal.like(z)
+        maximum = Signal.like(z)
         write = stored.valid & stored.last_chunk
         m.d.comb += [
             self.similarity.en.eq(write),
@@ -149,7 +154,8 @@ class SimilarityPass(wiring.Component):
         m.submodules.sharpness = kept = BlockRam(config.max_topk, config.gain_bits)
         read = data.View(item, delay(m, summed, 1))
         found = data.View(item, delay(m, summed, 2))
-        sharpness, passed = Signal(config.gain_bits), delay(m, passing, 1)
+        sharpness = Signal(config.gain_bits)
+        passed = delay(m, passing, 1)
         m.d.comb += [
             kept.write.en.eq(read.valid & (read.row == 0)),
             kept.write.addr.eq(read.column),
@@ -165,12 +171,23 @@ class SimilarityPass(wiring.Component):
         """Walk over queries, keys and chunks, one pair of memory rows a cycle."""
         layer = self.layer
         last_rank = Signal(self._rank_bits)
-        row, column, chunk = Signal(self._rank_bits), Signal(self._rank_bits), Signal.like(layer.chunks)
-        query_row, query_base = Signal.like(self.query.addr), Signal.like(self.query.addr)
-        key_row, key_base = Signal.like(self.key.addr), Signal.like(self.key.addr)
-        active, slot, used = Signal(), Signal(range(self._slots)), Signal(range(self._slots + 1))
-        begins, issue, full = Signal(init=1), Signal(), Signal()
-        column_step, row_step, head_ends, used_next = Signal(), Signal(), Signal(), Signal.like(used)
+        row = Signal(self._rank_bits)
+        column = Signal(self._rank_bits)
+        chunk = Signal.like(layer.chunks)
+        query_row = Signal.like(self.query.addr)
+        query_base = Signal.like(self.query.addr)
+        key_row = Signal.like(self.key.addr)
+        key_base = Signal.like(self.key.addr)
+        active = Signal()
+        slot = Signal(range(self._slots))
+        used = Signal(range(self._slots + 1))
+        begins = Signal(init=1)
+        issue = Signal()
+        full = Signal()
+        column_step = Signal()
+        row_step = Signal()
+        head_ends = Signal()
+        used_next = Signal.like(used)
         pause = Signal()
         head = walk_heads(m, layer, self.start, head_ends)
         column_ends = last_of(m, column, last_rank, column_step, last_rank == 0)

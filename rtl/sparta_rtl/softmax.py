@@ -85,8 +85,10 @@ class MixPass(wiring.Component):
         item = data.StructLayout({"valid": 1, "first": 1, "last": 1})
         issued, value_row = self._issue(m, item)
 
-        z, top = Signal(signed(config.score_bits), reset_less=True), delay(m, self.rows.payload, 2)
-        distance, places = Signal(config.score_bits, reset_less=True), Signal(4, reset_less=True)
+        z = Signal(signed(config.score_bits), reset_less=True)
+        top = delay(m, self.rows.payload, 2)
+        distance = Signal(config.score_bits, reset_less=True)
+        places = Signal(4, reset_less=True)
         fraction = Signal(range(EXP_TABLE[0] + 1), reset_less=True)
         weight = Signal.like(fraction)
         whole = distance[4:]
@@ -105,7 +107,8 @@ class MixPass(wiring.Component):
         ]
         # A register beside the memory, one beside the multipliers.
         lanes = data.ArrayLayout(signed(8), config.lanes)
-        fetched_values, values = (Signal(lanes, reset_less=True) for _ in range(2))
+        fetched_values = Signal(lanes, reset_less=True)
+        values = Signal(lanes, reset_less=True)
         factor = delay(m, weight, 1)
         products = Signal(data.ArrayLayout(signed(len(weight) + 8), config.lanes), reset_less=True)
         mixed = Signal(mixed_layout(config), reset_less=True)
@@ -130,16 +133,20 @@ class MixPass(wiring.Component):
     def _issue(self, m: Module, item: data.StructLayout) -> tuple[data.View, Signal]:
         """Walk over chunks and keys of each ready row, one similarity a cycle; the value row it weighs."""
         layer = self.layer
-        last_rank, row = Signal(self._rank_bits), Signal(self._rank_bits)
-        column, chunk, slot = Signal(self._rank_bits), Signal.like(layer.chunks), Signal(range(self._slots))
+        last_rank = Signal(self._rank_bits)
+        row = Signal(self._rank_bits)
+        column = Signal(self._rank_bits)
+        chunk = Signal.like(layer.chunks)
+        slot = Signal(range(self._slots))
         value_row = Signal.like(self.value.addr)
-        issue, chunk_step, row_step, head_ends = Signal(), Signal(), Signal(), Signal()
-        first, may_begin, pause, paused = (
-            Signal(init=1),
-            Signal(),
-            Signal(range(self._config.lanes)),
-            Signal(),
-        )
+        issue = Signal()
+        chunk_step = Signal()
+        row_step = Signal()
+        head_ends = Signal()
+        first = Signal(init=1)
+        may_begin = Signal()
+        pause = Signal(range(self._config.lanes))
+        paused = Signal()
         head = walk_heads(m, layer, self.start, head_ends)
         column_ends = last_of(m, column, last_rank, issue, last_rank == 0)
         row_ends = last_of(m, row, last_rank, row_step, last_rank == 0)

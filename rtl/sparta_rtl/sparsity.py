@@ -41,8 +41,11 @@ class SerialRoot(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         bits = len(self.root)
-        digits, remainder = Signal.like(self.radicand), Signal(bits + 1)
-        shifted, trial, fits = Signal(bits + 3), Signal(bits + 2), Signal()
+        digits = Signal.like(self.radicand)
+        remainder = Signal(bits + 1)
+        shifted = Signal(bits + 3)
+        trial = Signal(bits + 2)
+        fits = Signal()
         left = Signal(range(bits + 1))
         m.d.comb += [
             shifted.eq(Cat(digits[-2:], remainder)),
@@ -128,7 +131,9 @@ class CueStatistics(wiring.Component):
 
         cues = {"first": self.first, "interval": self.interval, "rate": self.rate}
         sums = {name: Signal(bits, name=f"sum_{name}") for name in cues}
-        squared, square, squares = Signal(), Signal(2 * cue, reset_less=True), Signal(bits + cue)
+        squared = Signal()
+        square = Signal(2 * cue, reset_less=True)
+        squares = Signal(bits + cue)
         m.d.sync += [squared.eq(self.valid), square.eq(self.first * self.first)]
         with m.If(self.clear):
             m.d.sync += [*(total.eq(0) for total in sums.values()), squares.eq(0)]
@@ -139,8 +144,11 @@ class CueStatistics(wiring.Component):
                 m.d.sync += squares.eq(squares + square)
 
         # N * squares - sum_first^2, one bit of both multipliers per cycle, the highest first; then the root.
-        left, multiplied, started = Signal(range(bits + 1)), Signal(), Signal()
-        addend, both = Signal(signed(len(squares) + 1)), Signal(signed(len(squares) + 1))
+        left = Signal(range(bits + 1))
+        multiplied = Signal()
+        started = Signal()
+        addend = Signal(signed(len(squares) + 1))
+        both = Signal(signed(len(squares) + 1))
         factors = [Signal(bits, name="factor_tokens"), Signal(bits, name="factor_first")]
         spread = Signal(signed(2 * bits + 1))
         m.d.comb += addend.eq(

@@ -82,7 +82,9 @@ class CentreSurround(wiring.Component):
         count = len(NEIGHBOURS)
 
         # Neighbour n = 1 to 8: read -> fetched -> arrived (added) -> done (multiply) -> spatial.
-        reading, fetched, arrived = (Signal(range(count + 1)) for _ in range(3))
+        reading = Signal(range(count + 1))
+        fetched = Signal(range(count + 1))
+        arrived = Signal(range(count + 1))
         own, record = delay(m, self.start, 2), data.View(record.shape(), delay(m, record, 1))
         m.d.comb += self.read.eq(reading != 0)
         m.d.sync += [fetched.eq(reading), arrived.eq(fetched), self.done.eq(arrived == count)]
@@ -96,10 +98,8 @@ class CentreSurround(wiring.Component):
                 self.row.eq(self.row + steps[reading]),
             ]
 
-        rate, edges = (
-            Signal(config.cue_bits),
-            {edge: Signal(name=edge) for edge in ("top", "bottom", "left", "right")},
-        )
+        rate = Signal(config.cue_bits)
+        edges = {edge: Signal(name=edge) for edge in ("top", "bottom", "left", "right")}
         with m.If(own):
             m.d.sync += [rate.eq(record.rate), *(edge.eq(record[name]) for name, edge in edges.items())]
         beyond = Array([0, *(Cat(edges[name] for name in names).any() for names in NEIGHBOURS)])

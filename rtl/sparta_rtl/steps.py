@@ -109,10 +109,18 @@ class StepSchedule(wiring.Component):
             }
         )
         # Groups change places in every cycle: ``mine`` may take a step in this one, ``other`` in the next.
-        mine, after, other = Signal(group), Signal(group), Signal(group)
-        ahead, mine_last, settles = Signal(group), Signal(), Signal(POSITIONS_APART - 1)
-        fresh, begins, last, taking = Signal(init=1), Signal(), Signal(), Signal()
-        waiting, taken = Signal(range(BUFFERS + 1)), Signal()
+        mine = Signal(group)
+        after = Signal(group)
+        other = Signal(group)
+        ahead = Signal(group)
+        mine_last = Signal()
+        settles = Signal(POSITIONS_APART - 1)
+        fresh = Signal(init=1)
+        begins = Signal()
+        last = Signal()
+        taking = Signal()
+        waiting = Signal(range(BUFFERS + 1))
+        taken = Signal()
         m.d.comb += [
             begins.eq(
                 ~mine.busy
@@ -154,8 +162,13 @@ class StepSchedule(wiring.Component):
         self, m: Module, ahead: data.View, begins: Signal, taken: Signal, fresh: Signal, waiting: Signal
     ) -> None:
         """The group that begins next; two cycles after one began, which none does before."""
-        steps, layer, left = self._config.steps, self.layer, Signal.like(self.layer.out_steps)
-        final, buffer, position_end, size = Signal(), Signal(), Signal(), Signal(range(steps))
+        steps = self._config.steps
+        layer = self.layer
+        left = Signal.like(self.layer.out_steps)
+        final = Signal()
+        buffer = Signal()
+        position_end = Signal()
+        size = Signal(range(steps))
         m.d.comb += [
             ahead.position_end.eq(position_end),
             ahead.size.eq(size),

@@ -114,7 +114,8 @@ class TokenMlp(wiring.Component):
             for stage in ("found", "row", "products", "pairs", "sum", "shifted", "hidden", "weighted")
         ]
         found, arrived, *_, weighted_tag = tags
-        complete, settled = Signal(), Signal()
+        complete = Signal()
+        settled = Signal()
         m.d.sync += [
             found.first.eq(self.start),
             found.last.eq(~self.start & (unit == config.hidden_units - 1)),
@@ -124,7 +125,9 @@ class TokenMlp(wiring.Component):
             self.valid.eq(settled),
         ]
 
-        row, x, first_x = Signal(layout, reset_less=True), Signal.like(self.x), Signal.like(self.y_of)
+        row = Signal(layout, reset_less=True)
+        x = Signal.like(self.x)
+        first_x = Signal.like(self.y_of)
         m.d.sync += row.eq(memory.read.data)
         with m.If(found.first):
             m.d.sync += x.eq(self.x)
@@ -138,13 +141,16 @@ class TokenMlp(wiring.Component):
         biases = Signal(signed(config.mlp_bias_bits), reset_less=True)
         total_bits = config.mlp_bias_bits + 1
         pairs = [Signal(signed(total_bits), name=f"pair{n}", reset_less=True) for n in range(2)]
-        hidden_sum, hidden = Signal.like(pairs[0]), Signal(unsigned(config.hidden_bits), reset_less=True)
+        hidden_sum = Signal.like(pairs[0])
+        hidden = Signal(unsigned(config.hidden_bits), reset_less=True)
         output = delay(m, row.output, 5)
-        hidden_shift, shift = Signal.like(self.hidden_shift), Signal.like(self.shift)
+        hidden_shift = Signal.like(self.hidden_shift)
+        shift = Signal.like(self.shift)
         m.d.sync += [hidden_shift.eq(self.hidden_shift), shift.eq(self.shift)]
         weighted = Signal(signed(product_bits), reset_less=True)
         total = Signal(signed(total_bits), reset_less=True)
-        shifted, top = Signal(signed(total_bits), reset_less=True), (1 << config.hidden_bits) - 1
+        shifted = Signal(signed(total_bits), reset_less=True)
+        top = (1 << config.hidden_bits) - 1
         m.d.sync += [
             *(product.eq(row.inputs[j] * x[j]) for j, product in enumerate(products)),
             biases.eq(row.bias),

@@ -113,7 +113,8 @@ class TokenPath:
 
     def attended(self, m: Module) -> Signal:
         """The attention unit is done and its last tokens are written."""
-        last, done = Signal(), Signal()
+        last = Signal()
+        done = Signal()
         attend = self.attention.layer
         with m.If(self.attention.done):
             m.d.sync += last.eq(attend.to_tokens)
@@ -158,7 +159,9 @@ class TokenPath:
         ]
         self.value_row = row = Signal.like(attention.query.addr)
         self.value_data = packed = Signal(config.lanes * config.token_bits)
-        next_row, first, tile = Signal.like(row), Signal(), Signal.like(values.payload.tile)
+        next_row = Signal.like(row)
+        first = Signal()
+        tile = Signal.like(values.payload.tile)
         self.value_valid = written = Signal()
         m.d.sync += [
             written.eq(values.valid & ~to_results),

@@ -103,9 +103,13 @@ class TokenReader(wiring.Component):
 
         # A token: valid (read the list) -> listed -> read -> arrived -> o.
         tag = data.StructLayout({"valid": 1, "last": 1})
-        listed, read, arrived = Signal(tag), Signal(tag), Signal(tag)
-        list_token, token = Signal.like(self.token), Signal.like(self.token)
-        grid_token, record = Signal.like(self.token), data.View(record_layout(config), self.records.data)
+        listed = Signal(tag)
+        read = Signal(tag)
+        arrived = Signal(tag)
+        list_token = Signal.like(self.token)
+        token = Signal.like(self.token)
+        grid_token = Signal.like(self.token)
+        record = data.View(record_layout(config), self.records.data)
         m.d.sync += [
             listed.valid.eq(self.valid),
             listed.last.eq(self.last),

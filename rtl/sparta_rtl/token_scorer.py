@@ -94,8 +94,12 @@ class TokenScorer(wiring.Component):
 
         # A token: ready -> x (sampled by the MLP in the cycle after its start; with spatial scores x is kept from
         # the record's second cycle, since the next one is there before).
-        priority, by_mlp, spatial, ready = Signal(), Signal(), Signal(), Signal()
-        x1, x2 = Signal.like(self.key), Signal.like(self.key)
+        priority = Signal()
+        by_mlp = Signal()
+        spatial = Signal()
+        ready = Signal()
+        x1 = Signal.like(self.key)
+        x2 = Signal.like(self.key)
         gated = Signal(config.cue_bits + config.gain_bits, reset_less=True)
         cue_max = (1 << config.cue_bits) - 1
         gated_rate = gated >> config.gain_frac

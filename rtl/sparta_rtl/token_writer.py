@@ -57,10 +57,16 @@ class TokenWriter(wiring.Component):
         lane_bits, segment_bits = exact_log2(config.lanes), exact_log2(config.segments)
         lines = config.groups(config.token_bits)
         collected = Signal(data.ArrayLayout(config.token_bits, config.lanes), reset_less=True)
-        row, settled = Signal.like(collected, reset_less=True), Signal()
-        lane, last_lane = value.feature[:lane_bits], Signal()
-        row_base, row_chunk, rank_chunk = Signal(20), Signal(20, reset_less=True), Signal(20)
-        writing, plane, chunk = Signal(), Signal(range(lines)), Signal(20)
+        row = Signal.like(collected, reset_less=True)
+        settled = Signal()
+        lane = value.feature[:lane_bits]
+        last_lane = Signal()
+        row_base = Signal(20)
+        row_chunk = Signal(20, reset_less=True)
+        rank_chunk = Signal(20)
+        writing = Signal()
+        plane = Signal(range(lines))
+        chunk = Signal(20)
         plane_ends = Signal()
         m.d.comb += [
             last_lane.eq(lane == config.lanes - 1),

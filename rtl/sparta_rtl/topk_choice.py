@@ -115,7 +115,9 @@ class TopKChoice(wiring.Component):
         ]
 
         # last -> statistics -> mlp_start -> look -> found -> settle (clamp) -> decided.
-        found, settle, wanted = Signal(), Signal(), Signal(_TABLE_BITS)
+        found = Signal()
+        settle = Signal()
+        wanted = Signal(_TABLE_BITS)
         m.d.sync += [
             statistics.start.eq(self.valid & self.last & self.deciding),
             self.mlp_start.eq(statistics.done),
@@ -128,7 +130,9 @@ class TopKChoice(wiring.Component):
         with m.If(found):
             m.d.sync += wanted.eq(self.entry)
 
-        by_mlp, limit, chosen = Signal(), Signal.like(self.tokens), Signal.like(wanted)
+        by_mlp = Signal()
+        limit = Signal.like(self.tokens)
+        chosen = Signal.like(wanted)
         m.d.comb += [
             by_mlp.eq(self.dynamic & (self.request == 0)),
             chosen.eq(Mux(wanted > limit, limit, Mux(wanted == 0, 1, wanted))),

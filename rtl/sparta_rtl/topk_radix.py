@@ -57,8 +57,12 @@ class TopKRadix(TopKUnit):
         m.d.sync += [rows.valid.eq(tree.valid & ~self.clear), rows.key.eq(tree.key)]
 
         # One level of the tree after the other: read the counts of the digits found so far, decide on one more.
-        level, digits, asks, last = Signal(range(levels)), Signal.like(tree.key), Signal(), Signal()
-        reading, count = Signal(READ_CYCLES), Signal.like(self.count)
+        level = Signal(range(levels))
+        digits = Signal.like(tree.key)
+        asks = Signal()
+        last = Signal()
+        reading = Signal(READ_CYCLES)
+        count = Signal.like(self.count)
         decide = reading[-1]
         m.d.comb += [
             last.eq(level == levels - 1),

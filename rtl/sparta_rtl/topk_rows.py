@@ -75,8 +75,11 @@ class SelectedRows(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         tokens = self._params.tokens
-        came, row, scanning = Signal(range(tokens + 1)), Signal(range(self._depth)), Signal()
-        last_token, first_row = Signal.like(came), Signal.like(row)
+        came = Signal(range(tokens + 1))
+        row = Signal(range(self._depth))
+        scanning = Signal()
+        last_token = Signal.like(came)
+        first_row = Signal.like(row)
         m.d.sync += [last_token.eq(came - 1), first_row.eq((came - self.count) // LANES)]
 
         # A row: read -> fetched -> keys -> compared -> chosen (joins the queue) -> to be had from there.
@@ -108,7 +111,10 @@ class SelectedRows(wiring.Component):
         self, m: Module, came: Signal, row: Signal, read: Value, last_token: Signal, fetched: data.View
     ) -> Signal:
         """Selected tokens of the row that was read four cycles ago."""
-        greater, equal, chosen, ties = Signal(LANES), Signal(LANES), Signal(LANES), Signal.like(self.ties)
+        greater = Signal(LANES)
+        equal = Signal(LANES)
+        chosen = Signal(LANES)
+        ties = Signal.like(self.ties)
         for lane in range(LANES):
             m.submodules[f"keys{lane}"] = keys = BlockRam(self._depth, len(self.key))
             key, exists = Signal.like(self.key, name=f"key{lane}"), Signal(name=f"exists{lane}")
@@ -134,15 +140,17 @@ class SelectedRows(wiring.Component):
         """Queue rows with a selected token, and take them apart from ``begin`` on."""
         queued = data.StructLayout({"tokens": LANES, "row": row.shape()})
         m.submodules.queue = queue = BlockRam(self._depth, queued.size)
-        pushed, popped, following = Signal.like(row), Signal.like(row), Signal.like(row)
-        head, current = data.View(queued, queue.read.data), Signal(queued)
-        take, listing, rank, left = (
-            Signal(),
-            Signal(),
-            Signal(range(self._params.cells)),
-            Signal.like(self.count),
-        )
-        rest, load = Signal(LANES), Signal()
+        pushed = Signal.like(row)
+        popped = Signal.like(row)
+        following = Signal.like(row)
+        head = data.View(queued, queue.read.data)
+        current = Signal(queued)
+        take = Signal()
+        listing = Signal()
+        rank = Signal(range(self._params.cells))
+        left = Signal.like(self.count)
+        rest = Signal(LANES)
+        load = Signal()
         m.d.comb += [
             queue.write.en.eq(compared & chosen.any()),
             queue.write.addr.eq(pushed),

@@ -76,7 +76,8 @@ class TopKSorter(TopKUnit):
             before, before_full, passed = held, full, below
 
         # A rank: counted down -> looked up in each block of cells -> found in its own -> o.
-        left, rank = Signal.like(self.count), Signal(range(cells))
+        left = Signal.like(self.count)
+        rank = Signal(range(cells))
         with m.If(self.emit):
             m.d.sync += [rank.eq(0), left.eq(self.count)]
         with m.Elif(left != 0):
@@ -84,7 +85,8 @@ class TopKSorter(TopKUnit):
         with m.If(self.clear):
             m.d.sync += left.eq(0)
         tag = data.StructLayout({"valid": 1, "last": 1, "rank": range(cells)})
-        looked_up, found = Signal(tag), Signal(tag)
+        looked_up = Signal(tag)
+        found = Signal(tag)
         m.d.sync += [
             looked_up.eq(Cat((left != 0) & ~self.clear, left == 1, rank)),
             found.eq(looked_up),

@@ -143,7 +143,8 @@ class WeightStreamer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         self._restarting = Signal()
-        self._length, self._ask = Signal(range(self._config.burst_beats + 1)), Signal()
+        self._length = Signal(range(self._config.burst_beats + 1))
+        self._ask = Signal()
         self._addresses(m)
         self._beats(m)
         with m.If(self.control.restart):
@@ -155,10 +156,14 @@ class WeightStreamer(wiring.Component):
         config, axi = self._config, self.axi
         burst, row_bits = config.burst_beats, exact_log2(config.row_beats)
         depth = config.weight_rows * config.row_beats
-        room, expected = Signal(range(depth + 1)), Signal(range(depth + 1))
-        left, total = Signal(IMAGE_ROW_BITS + row_bits), Signal(IMAGE_ROW_BITS + row_bits)
-        address, first = Signal(_ADDRESS_BITS), Signal(_ADDRESS_BITS)
-        last, freed = Signal(), Signal.like(room)
+        room = Signal(range(depth + 1))
+        expected = Signal(range(depth + 1))
+        left = Signal(IMAGE_ROW_BITS + row_bits)
+        total = Signal(IMAGE_ROW_BITS + row_bits)
+        address = Signal(_ADDRESS_BITS)
+        first = Signal(_ADDRESS_BITS)
+        last = Signal()
+        freed = Signal.like(room)
         m.d.comb += [
             axi.arsize.eq(exact_log2(config.stream_bits // 8)),
             axi.arburst.eq(_INCREMENTING),
@@ -199,7 +204,8 @@ class WeightStreamer(wiring.Component):
         config, axi = self._config, self.axi
         place_bits = exact_log2(config.row_beats)
         beat = Signal(exact_log2(config.weight_rows) + place_bits)
-        good, row = Signal(), Signal()
+        good = Signal()
+        row = Signal()
         place = beat[:place_bits] if place_bits else Const(0, 1)
         m.d.comb += [
             axi.rready.eq(1),
