@@ -15,8 +15,8 @@ from sparta_rtl.weight_stream import WeightStreamer
 from sparta_sim.proofs.catalogue import PROOFS
 from sparta_sim.proofs.contract import Contract, Proof
 from sparta_sim.proofs.division import DividerContract
+from sparta_sim.proofs.fire_lane import FireLaneContract
 from sparta_sim.proofs.memory_port import StreamerContract
-from sparta_sim.proofs.neurons import FireLaneContract
 from sparta_sim.proofs.runner import prove
 from sparta_sim.proofs.selection import RadixContract, SorterContract
 from sparta_sim.proofs.streams import SliceContract
@@ -91,7 +91,7 @@ def test_fails_of_a_broken_unit(fault: str, tmp_path: Path) -> None:
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prove", "divider", "-o", str(tmp_path)]) == 0
     assert (
-        "| divider, 8 bits | floor of the division, at its cycle | 14 | holds |"
+        "| divider, 8 bits | floor of the division, at its cycle | all | holds |"
         in (tmp_path / "proofs.md").read_text()
     )
     assert "[1/1] divider, 8 bits" in capsys.readouterr().out

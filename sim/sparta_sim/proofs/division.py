@@ -1,6 +1,6 @@
 """The serial divider: the quotient is the floor of the division, at the promised cycle."""
 
-from amaranth.hdl import Assert, Assume, Module, Signal
+from amaranth.hdl import Assert, Assume, Cat, Module, Mux, Signal
 
 from sparta_rtl.divider import SerialDivider
 from sparta_sim.proofs.contract import Contract
@@ -11,7 +11,8 @@ __all__ = ["DividerContract"]
 class DividerContract(Contract):
     """``quotient * denominator <= numerator < (quotient + 1) * denominator``, with ``done`` after q + 1 cycles.
 
-    A division may be dropped for another one in any cycle.
+    A division may be dropped for another one in any cycle. The invariant: with l bits left, the bits found so far
+    times the denominator, plus the remainder, and behind it the numerator's l lowest bits, are the numerator.
 
     Parameters
     ----------
@@ -33,6 +34,9 @@ class DividerContract(Contract):
         self._start = self.free(1, "start")
         self._numerator = self.free(numerator_bits, "numerator")
         self._denominator = self.free(denominator_bits, "denominator")
+        self._left = self.spy(range(quotient_bits + 1), "divider.left")
+        self._divisor = self.spy(denominator_bits, "divider.divisor")
+        self._remainder = self.spy(denominator_bits, "divider.remainder")
 
     def elaborate(self, platform: object) -> Module:
         m = self.begin()
@@ -46,7 +50,15 @@ class DividerContract(Contract):
             divider.denominator.eq(self._denominator),
             Assume(self._numerator < self._denominator << quotient_bits),
             Assert(divider.done == (running & (elapsed == quotient_bits))),
+            Assert(self._left == Mux(running, quotient_bits - elapsed, 0)),
+            Assert(~running | (elapsed <= quotient_bits)),
+            Assert(~running | (self._divisor == denominator)),
+            Assert(~running | (self._remainder < denominator)),
         ]
+        for left in range(quotient_bits + 1):
+            found, coming = divider.quotient[: quotient_bits - left], divider.quotient[quotient_bits - left :]
+            whole = Cat(coming, found * denominator + self._remainder)
+            m.d.comb += Assert(~running | (self._left != left) | (numerator == whole))
         with m.If(running):
             m.d.sync += elapsed.eq(elapsed + 1)
         with m.If(divider.done):
