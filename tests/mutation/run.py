@@ -62,7 +62,7 @@ def first_failure(folder: Path, tests: tuple[str, ...]) -> str | None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode == 0:
         return None
-    found = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
+    found = re.search(r"^FAILED (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     if done.returncode != 1 or not found:
         raise SystemExit(f"tests did not run: {done.stdout[-600:]}{done.stderr[-600:]}")
     return found.group(1)
