@@ -89,7 +89,7 @@ class DigitCounts(wiring.Component):
         asked = Signal()
         counting = Signal()
         written = Signal()
-        prefixes = [self.prefix, *(Signal.like(self.prefix) for _ in range(3))]
+        prefixes = [self.prefix, *(Signal.like(self.prefix, name=f"prefix_{n}") for n in range(1, 4))]
         like_next = Signal()
         like_second = Signal()
         being_written = Signal()

@@ -111,11 +111,8 @@ class FireStage(wiring.Component):
 
     def _read_sums(self, m: Module) -> None:
         """Which step is read when; the sums' hand-over; buffers claimed and results under way."""
-        layer, steps, stage = (
-            self.layer,
-            self._config.steps,
-            Signal(step_layout(self._config), name="decided"),
-        )
+        layer, steps = self.layer, self._config.steps
+        stage = Signal(step_layout(self._config), name="decided")
         self._decided = stage
         step = Signal(range(steps))
         left = Signal.like(layer.steps)

@@ -6,6 +6,7 @@ from amaranth.hdl import Assert, Assume, Module, Mux, Signal, Value, signed
 
 from sparta_hw.config import CoreConfig
 from sparta_rtl.hilif import FireLane
+from sparta_rtl.pipeline import delay
 from sparta_sim.proofs.contract import Contract
 
 __all__ = ["FireLaneContract"]
@@ -34,12 +35,7 @@ class _Came:
 
     def later(self, m: Module) -> "_Came":
         """The same, one cycle later."""
-        registers = [Signal.like(value, name="later") for value in (self.step, self.fresh, self.total)]
-        m.d.sync += [
-            register.eq(value)
-            for register, value in zip(registers, (self.step, self.fresh, self.total), strict=True)
-        ]
-        return _Came(*registers)
+        return _Came(*(delay(m, value, 1) for value in (self.step, self.fresh, self.total)))
 
 
 class FireLaneContract(Contract):

