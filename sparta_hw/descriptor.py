@@ -134,15 +134,10 @@ FIELDS: Mapping[Op, tuple[Field, ...]] = {
         *_HEAD,
         Field("tokens", 12, "grid tokens: height x width"),
         Field("width", 12, "columns of the grid"),
-        Field("steps", 6, "T: cue of a silent token"),
         Field("scales", 2, "1 to 3"),
         *(
-            field
+            Field(f"cue_base{scale}", 12, f"scale {scale}: row of position 0 in the cue memory")
             for scale in range(3)
-            for field in (
-                Field(f"channels{scale}", 12, f"scale {scale}: divisor of the mean cues"),
-                Field(f"cue_base{scale}", 12, f"scale {scale}: row of position 0 in the cue memory"),
-            )
         ),
         Field("pooled", 1, "the last scale has one position a cell of the grid, not one a token"),
         Field("cell_height", 8, "pooled: grid rows of a cell"),

@@ -19,7 +19,7 @@ from sparta_hw.tensor_layout import Memory, TensorLayout
 __all__ = ["Program"]
 
 _MAGIC = b"SPARTAHW"
-_VERSION = 3
+_VERSION = 4
 _STREAM_FILE = "weights.bin"
 _WHAT = "a compiled sparta_hw program"
 _NAMES: Mapping[str, type[IntEnum]] = {"destination": Destination, "by": RankBy}

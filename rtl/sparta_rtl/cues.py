@@ -1,38 +1,39 @@
-"""Spike cues: five sums per token over the spike words of its channels, collected as they are fired."""
+"""Spike cues: sums over the spike words of a position's channels, collected as they are fired, then divided."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
-from sparta_hw.numerics import unsigned_bits
-from sparta_rtl.layouts import spike_item_layout
+from sparta_rtl.cue_divider import CueDivider, cue_division_cycles
+from sparta_rtl.layouts import cue_layout, cue_sums_layout, spike_item_layout
 from sparta_rtl.memory import BlockRam, ReadPort
-from sparta_rtl.pipeline import delay
+from sparta_rtl.pipeline import delay, is_next
 from sparta_rtl.popcount import popcount
 
-__all__ = ["CUE_CYCLES", "CUE_TAIL_CYCLES", "CueUnit", "cue_sums_layout"]
+__all__ = ["CueUnit", "cue_item_cycles", "cue_row_bits", "cue_tail_cycles"]
 
-CUE_CYCLES = 4
-"""Cycles from one item to the next, where T is less."""
-
-CUE_TAIL_CYCLES = 4
-"""Cycles beyond T from the end of a layer until its cues are in memory."""
+_SUMS_CYCLES = 3
+"""Cycles beyond T from a last group to its sums."""
 
 
-def cue_sums_layout(config: CoreConfig) -> data.StructLayout:
-    """Sums over the channel words w of one token, 0 to max_features x max_steps (ARCHITECTURE.md, "Cues").
+def cue_item_cycles(config: CoreConfig, steps: int) -> int:
+    """Cycles from one item to the next: T, but as many as a division takes at least."""
+    return max(steps, cue_division_cycles(config))
 
-    first : F = sum first(w), T for a silent w;  span : A = sum last(w) - first(w);
-    gaps : G = sum max(popcount(w) - 1, 0);  burst : U = sum popcount(w & w >> 1);
-    rate : R = sum popcount(w).
-    """
-    bits = unsigned_bits(config.max_features * config.max_steps)
-    return data.StructLayout({name: unsigned(bits) for name in ("first", "span", "gaps", "burst", "rate")})
+
+def cue_tail_cycles(config: CoreConfig, steps: int) -> int:
+    """Cycles from the end of a layer, T = ``steps``, until its cues are in memory."""
+    return steps + _SUMS_CYCLES + cue_division_cycles(config) + 1
+
+
+def cue_row_bits(config: CoreConfig) -> int:
+    """Bits of a row of the cue memory: sums before a layer's last tile, then cues."""
+    return max(cue_sums_layout(config).size, cue_layout(config).size)
 
 
 class CueUnit(wiring.Component):
-    """Adds the cues of P channels to the sums of their token, one time step per cycle.
+    """Adds the cues of P channels to the sums of their position, one time step per cycle; divides them after the last.
 
     In step t, with ``seen`` the lanes that spiked before t, each sum grows by the number of lanes in a mask:
 
@@ -40,7 +41,8 @@ class CueUnit(wiring.Component):
         burst: w_t & w_{t+1}             rate: w_t
 
     ``real`` leaves out lanes beyond the layer's last channel: they are silent, and would otherwise add T to
-    ``first``. Sums of a token start from zero with its first tile, so nothing has to be cleared.
+    ``first``. Sums of a position start from zero with its first tile, so nothing has to be cleared. With the last tile
+    they are complete: what goes to memory then is the cues (:class:`~sparta_rtl.cue_divider.CueDivider`).
 
     Parameters
     ----------
@@ -56,25 +58,27 @@ class CueUnit(wiring.Component):
         T.
     cue_base : In(12)
         Row of the memory for position 0.
-    outputs : In(14)
-        The layer's real channels, at most ``max_features``.
+    outputs, tiles : In(14), In(10)
+        The layer's real channels, at most ``max_features``, and its tiles.
     idle : Out(1)
-        All sums are in memory, and nothing is offered.
-    sums : In(ReadPort(max_tokens * scales, cue_sums_layout(config).size))
-        Sums of one position of one scale; only while idle.
+        All cues are in memory, and nothing is offered.
+    cues : In(ReadPort(max_tokens * scales, cue_layout(config).size))
+        Cues of one position of one scale; only while idle.
 
     Notes
     -----
-    T cycles, :data:`CUE_CYCLES` at least, from a last group to the next one that is accepted; its sums are in memory
-    T + 3 cycles after it. The next one of the same row goes on with them before that.
+    ``steps``, ``cue_base``, ``outputs`` and ``tiles`` are stable until idle. From a last group to the next one that is
+    accepted: :func:`cue_item_cycles`. Its sums are in memory T + 3 cycles after it, its cues as many later as a
+    division takes. The next item of the same row goes on with the sums before that.
     """
 
     i: stream.Interface
     steps: Signal
     cue_base: Signal
     outputs: Signal
+    tiles: Signal
     idle: Signal
-    sums: wiring.PureInterface
+    cues: wiring.PureInterface
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
@@ -84,8 +88,9 @@ class CueUnit(wiring.Component):
                 "steps": In(6),
                 "cue_base": In(12),
                 "outputs": In(14),
+                "tiles": In(10),
                 "idle": Out(1),
-                "sums": In(ReadPort(config.max_tokens * config.scales, cue_sums_layout(config).size)),
+                "cues": In(ReadPort(config.max_tokens * config.scales, cue_layout(config).size)),
             }
         )
 
@@ -93,7 +98,7 @@ class CueUnit(wiring.Component):
         m = Module()
         config, item = self._config, self.i.payload
         layout = cue_sums_layout(config)
-        m.submodules.memory = memory = BlockRam(config.max_tokens * config.scales, layout.size)
+        m.submodules.memory = memory = BlockRam(config.max_tokens * config.scales, cue_row_bits(config))
 
         busy = Signal()
         load = Signal()
@@ -103,9 +108,10 @@ class CueUnit(wiring.Component):
             load.eq(self.i.valid & ~busy & item.last_group),
         ]
 
-        row = Signal.like(self.sums.addr)
-        place = Signal.like(self.sums.addr)
+        row = Signal.like(self.cues.addr)
+        place = Signal.like(self.cues.addr)
         first_tile = Signal()
+        last_tile = Signal()
         same = Signal()
         m.d.comb += place.eq(self.cue_base + item.position)
         missing = Signal(signed(16))
@@ -113,6 +119,7 @@ class CueUnit(wiring.Component):
             m.d.sync += [
                 row.eq(place),
                 first_tile.eq(item.first_tile),
+                last_tile.eq(is_next(item.tile, self.tiles)),
                 same.eq((row == place) & ~item.first_tile),
                 missing.eq((item.tile + 1) * config.lanes - self.outputs),
             ]
@@ -127,14 +134,12 @@ class CueUnit(wiring.Component):
         counting = Signal()
         counts = Signal(layout)
         sums = Signal(layout)
-        before = data.View(layout, delay(m, memory.read.data, 2))
-        young = Signal()
+        before = data.View(layout, delay(m, memory.read.data[: layout.size], 2))
         begins = Signal(2)
         ends = Signal(2)
         clear = delay(m, first_tile, 2)
         m.d.sync += [
             started.eq(load),
-            young.eq(started),
             begins.eq(Cat(started & ~same, begins)),
             masked.eq(left != 0),
             counting.eq(masked),
@@ -142,10 +147,15 @@ class CueUnit(wiring.Component):
             write.eq(ends[1]),
         ]
         m.d.sync += [counts[name].eq(popcount(delay(m, mask, 1))) for name, mask in masks.items()]
+        period = cue_division_cycles(config)
+        wait = Signal(range(max(config.max_steps, period) + 1))
         with m.If(load):
             m.d.sync += [left.eq(self.steps), busy.eq(1)]
+            m.d.sync += wait.eq(Mux(self.steps > period, self.steps, period))
         with m.Else():
-            m.d.sync += busy.eq((left > 2) | started | young)
+            m.d.sync += busy.eq(wait > 2)
+            with m.If(wait != 0):
+                m.d.sync += wait.eq(wait - 1)
             with m.If(left != 0):
                 m.d.sync += left.eq(left - 1)
         for name in masks:
@@ -153,14 +163,27 @@ class CueUnit(wiring.Component):
                 begun = Mux(begins[1], Mux(clear, 0, before[name]), sums[name])
                 m.d.sync += sums[name].eq(begun + counts[name])
 
+        complete = delay(m, last_tile, _SUMS_CYCLES)
+        written = delay(m, row, _SUMS_CYCLES)
+        divided = Signal.like(row)
+        dividing = Signal()
+        m.submodules.divider = divider = CueDivider(config)
+        with m.If(divider.start):
+            m.d.sync += [divided.eq(written), dividing.eq(1)]
+        with m.Elif(divider.done):
+            m.d.sync += dividing.eq(0)
         m.d.comb += [
-            memory.read.en.eq(load | self.sums.en),
-            memory.read.addr.eq(Mux(load, place, self.sums.addr)),
-            self.sums.data.eq(memory.read.data),
-            memory.write.en.eq(write),
-            memory.write.addr.eq(delay(m, row, 3)),
-            memory.write.data.eq(sums),
-            self.idle.eq(~Cat(left, masked, counting, write, self.i.valid).any()),
+            divider.start.eq(write & complete),
+            divider.sums.eq(sums),
+            divider.channels.eq(self.outputs),
+            divider.steps.eq(self.steps),
+            memory.read.en.eq(load | self.cues.en),
+            memory.read.addr.eq(Mux(load, place, self.cues.addr)),
+            self.cues.data.eq(memory.read.data),
+            memory.write.en.eq(divider.done | (write & ~complete)),
+            memory.write.addr.eq(Mux(divider.done, divided, written)),
+            memory.write.data.eq(Mux(divider.done, divider.cues.as_value(), sums.as_value())),
+            self.idle.eq(~Cat(left, masked, counting, write, dividing, self.i.valid).any()),
         ]
         return m
 

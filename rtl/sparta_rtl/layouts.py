@@ -5,8 +5,21 @@ from amaranth.lib import data
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import FIELDS, Op
+from sparta_hw.numerics import unsigned_bits
 
-__all__ = ["descriptor_layout", "mask_layout", "record_layout", "spike_item_layout", "value_item_layout"]
+__all__ = [
+    "CUES",
+    "cue_layout",
+    "cue_sums_layout",
+    "descriptor_layout",
+    "mask_layout",
+    "record_layout",
+    "spike_item_layout",
+    "value_item_layout",
+]
+
+CUES = ("first", "interval", "burst", "rate")
+"""The cues in the order of their tables."""
 
 
 def descriptor_layout(op: Op) -> data.StructLayout:
@@ -14,6 +27,22 @@ def descriptor_layout(op: Op) -> data.StructLayout:
     return data.StructLayout(
         {field.name: signed(field.bits) if field.signed else unsigned(field.bits) for field in FIELDS[op]}
     )
+
+
+def cue_sums_layout(config: CoreConfig) -> data.StructLayout:
+    """Sums over the channel words w of one position, 0 to max_features x max_steps (ARCHITECTURE.md, "Cues").
+
+    first : F = sum first(w), T for a silent w;  span : A = sum last(w) - first(w);
+    gaps : G = sum max(popcount(w) - 1, 0);  burst : U = sum popcount(w & w >> 1);
+    rate : R = sum popcount(w).
+    """
+    bits = unsigned_bits(config.max_features * config.max_steps)
+    return data.StructLayout({name: unsigned(bits) for name in ("first", "span", "gaps", "burst", "rate")})
+
+
+def cue_layout(config: CoreConfig) -> data.StructLayout:
+    """The :data:`CUES` of one position of one scale, 0 to T << 3 each."""
+    return data.StructLayout(dict.fromkeys(CUES, unsigned(unsigned_bits(config.silent_cue))))
 
 
 def record_layout(config: CoreConfig) -> data.StructLayout:

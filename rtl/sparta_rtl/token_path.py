@@ -81,7 +81,7 @@ class TokenPath:
 
         connect(m, core.host.scores, self.score.tables)
         connect(m, core.host.mlp, self.rank.mlp)
-        connect(m, self.score.sums, self.cues.sums)
+        connect(m, self.score.cues, self.cues.cues)
         connect(m, self.rank.gains, self.gate.gains)
         connect(m, self.gate.group, self.rank.group)
         connect(m, self.gather.tokens, self.rank.tokens)
@@ -146,6 +146,7 @@ class TokenPath:
             cues.steps.eq(layer.out_steps),
             cues.cue_base.eq(layer.cue_base),
             cues.outputs.eq(layer.outputs),
+            cues.tiles.eq(layer.tiles),
             items.ready.eq(~layer.cues | cues.i.ready),
         ]
         values, results = array.o_values, self.result_port

@@ -73,9 +73,9 @@ def _score(op: TokenScore, plan: Plan) -> dict[str, int]:
     for n, scale in enumerate(op.scales):
         cues = _producer(plan.graph, scale.cues[0])
         assert isinstance(cues, SpikeCues)
-        steps, channels, rows, columns = cues.input.shape
-        fields |= {"steps": steps, f"channels{n}": channels, f"cue_base{n}": bases[cues.input.name]}
+        fields[f"cue_base{n}"] = bases[cues.input.name]
         if scale.cells is not None:
+            *_, rows, columns = cues.input.shape
             fields |= {
                 "pooled": 1,
                 "cell_height": height // rows,

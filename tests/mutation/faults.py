@@ -190,7 +190,7 @@ FAULTS = (
         "self.selected.eq(0)",
         "self.selected.eq(self.selected)",
     ),
-    Fault("lost bit: the quotient's first bit", "divider.py", "left.eq(bits)", "left.eq(bits - 1)"),
+    Fault("lost bit: the quotient's first bit", "divider.py", "left.eq(cycles)", "left.eq(cycles - 1)"),
     Fault(
         "off by one: a difference of zero does not fit",
         "divider.py",
@@ -216,15 +216,33 @@ FAULTS = (
         "0",
     ),
     Fault(
+        "wrong case: an interval without gaps is 0",
+        "cue_divider.py",
+        "self.steps << config.cue_frac",
+        "0",
+    ),
+    Fault(
+        "lost hazard: the next item comes while cues are divided",
+        "cues.py",
+        "Mux(self.steps > period, self.steps, period)",
+        "self.steps",
+    ),
+    Fault(
+        "wrong tile: sums are divided after the first one",
+        "cues.py",
+        "last_tile.eq(is_next(item.tile, self.tiles))",
+        "last_tile.eq(item.first_tile)",
+    ),
+    Fault(
         "wrong edge: the last column has a right neighbour",
         "score.py",
-        "issue.right.eq(right)",
+        'issue.right.eq(column == last["width"])',
         "issue.right.eq(0)",
     ),
     Fault(
         "wrong scale: only the last scale is scored",
         "score.py",
-        "Mux(current.first_scale, 0, score) + partial",
+        "Mux(added.first_scale, 0, score) + partial",
         "partial",
     ),
     Fault(

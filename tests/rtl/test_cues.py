@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from sparta_hw.config import NAMED_CONFIGS, CoreConfig
 from sparta_rtl import cues
-from sparta_rtl.cues import CueUnit, cue_sums_layout
+from sparta_rtl.cues import CueUnit, cue_item_cycles
+from sparta_rtl.layouts import CUES, cue_layout
 from sparta_rtl.popcount import popcount
 
 IntArray = NDArray[np.int64]
-NAMES = ("first", "span", "gaps", "burst", "rate")
 
 
 def core(lanes: int, steps: int, max_steps: int) -> CoreConfig:
@@ -23,21 +23,29 @@ def core(lanes: int, steps: int, max_steps: int) -> CoreConfig:
 
 
 def reference(spikes: IntArray) -> IntArray:
-    """F, A, G, U, R (N, 5) of spikes (N, C, T), by the definitions of ARCHITECTURE.md."""
-    steps = spikes.shape[2]
+    """First, interval, burst, rate (N, 4) of spikes (N, C, T), by the definitions of ARCHITECTURE.md."""
+    channels, steps = spikes.shape[1:]
     some = spikes.any(axis=2)
     first = np.where(some, spikes.argmax(axis=2), steps)
     last = np.where(some, steps - 1 - spikes[:, :, ::-1].argmax(axis=2), first)
+    span = (last - first).sum(axis=1)
     count = spikes.sum(axis=2)
     burst = (spikes[:, :, :-1] & spikes[:, :, 1:]).sum(axis=2)
-    gaps = np.maximum(count - 1, 0)
-    return np.stack([first, np.where(some, last - first, 0), gaps, burst, count]).sum(axis=2).T
+    gaps = np.maximum(count - 1, 0).sum(axis=1)
+    interval = np.where(gaps > 0, (span << 3) // np.maximum(gaps, 1), steps << 3)
+    means = [(sums.sum(axis=1) << 3) // channels for sums in (first, burst, count)]
+    return np.stack([means[0], interval, means[1], means[2]], axis=1)
+
+
+def tiles_of(config: CoreConfig, channels: int) -> int:
+    """Tiles of a layer; the last one is padding, as where L > P."""
+    return -(-channels // config.lanes) + 1
 
 
 def items(config: CoreConfig, spikes: IntArray) -> list[dict[str, int]]:
-    """Items in the neuron array's order: tile, position, group; the last tile is padding, as where L > P."""
+    """Items in the neuron array's order: tile, position, group."""
     tokens, channels, steps = spikes.shape
-    tiles, groups = -(-channels // config.lanes) + 1, config.groups(steps)
+    tiles, groups = tiles_of(config, channels), config.groups(steps)
     padded = np.zeros((tokens, tiles * config.lanes, groups * config.steps), int)
     padded[:, :channels, :steps] = spikes
     return [
@@ -62,9 +70,9 @@ def items(config: CoreConfig, spikes: IntArray) -> list[dict[str, int]]:
 
 
 def run(config: CoreConfig, layers: list[IntArray], stall: float = 0.0) -> tuple[list[IntArray], list[int]]:
-    """Sums of one layer after the other, and the cycles between accepted last groups."""
+    """Cues of one layer after the other, and the cycles between accepted last groups."""
     dut, rng, results, accepted = CueUnit(config), random.Random(7), [], []
-    layout = cue_sums_layout(config)
+    layout = cue_layout(config)
 
     async def bench(ctx):
         cycle = 0
@@ -72,6 +80,7 @@ def run(config: CoreConfig, layers: list[IntArray], stall: float = 0.0) -> tuple
             tokens, channels, steps = spikes.shape
             ctx.set(dut.steps, steps)
             ctx.set(dut.outputs, channels)
+            ctx.set(dut.tiles, tiles_of(config, channels))
             for item in items(config, spikes):
                 while rng.random() < stall:
                     await ctx.tick()
@@ -87,15 +96,15 @@ def run(config: CoreConfig, layers: list[IntArray], stall: float = 0.0) -> tuple
                     accepted.append(cycle)
                 ctx.set(dut.i.valid, 0)
             await ctx.tick().until(dut.idle)
-            ctx.set(dut.sums.en, 1)
-            sums = []
+            ctx.set(dut.cues.en, 1)
+            rows = []
             for token in range(tokens):
-                ctx.set(dut.sums.addr, token)
+                ctx.set(dut.cues.addr, token)
                 await ctx.tick()
-                row = layout.from_bits(ctx.get(dut.sums.data))
-                sums.append([row[name] for name in NAMES])
-            ctx.set(dut.sums.en, 0)
-            results.append(np.array(sums))
+                row = layout.from_bits(ctx.get(dut.cues.data))
+                rows.append([row[cue] for cue in CUES])
+            ctx.set(dut.cues.en, 0)
+            results.append(np.array(rows))
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)
@@ -120,10 +129,10 @@ def random_spikes(shape: tuple[int, int, int], seed: int = 0) -> IntArray:
         (2, 1, 5, (2, 3, 5)),  # S = 1
         (8, 4, 4, (8, 3, 1)),  # T = 1, one tile not full
         (2, 1, 1, (2, 4, 1)),  # the smallest word
-        (4, 32, 32, (1, 8, 32)),  # one position: its sums are read right after they were written
+        (4, 32, 32, (1, 8, 32)),  # one position: its sums go on before they are written
     ],
 )
-def test_sums_equal_reference(
+def test_cues_equal_reference(
     lanes: int, steps: int, max_steps: int, shape: tuple[int, int, int], stall: float
 ) -> None:
     layers = [
@@ -133,21 +142,22 @@ def test_sums_equal_reference(
         random_spikes(shape, seed=2),
     ]
     results, _ = run(core(lanes, steps, max_steps), layers, stall)
-    for spikes, sums in zip(layers, results, strict=True):
-        np.testing.assert_array_equal(sums, reference(spikes))
+    for spikes, found in zip(layers, results, strict=True):
+        np.testing.assert_array_equal(found, reference(spikes))
 
 
 def test_layers_of_different_length_share_the_unit() -> None:
     layers = [random_spikes((4, 6, steps), seed=steps) for steps in (16, 3, 9, 1, 16)]
     results, _ = run(core(4, 4, 16), layers)
-    for spikes, sums in zip(layers, results, strict=True):
-        np.testing.assert_array_equal(sums, reference(spikes))
+    for spikes, found in zip(layers, results, strict=True):
+        np.testing.assert_array_equal(found, reference(spikes))
 
 
-@pytest.mark.parametrize(("steps", "length"), [(8, 1), (8, 8), (4, 16)])
-def test_an_item_takes_its_steps_but_four_cycles_at_least(steps: int, length: int) -> None:
-    _, accepted = run(core(4, steps, 16), [random_spikes((6, 4, length))])
-    assert set(np.diff(accepted)) == {max(length, 4)}
+@pytest.mark.parametrize(("steps", "length", "cycles"), [(8, 1, 5), (8, 8, 8), (4, 16, 16)])
+def test_an_item_takes_its_steps_but_a_division_at_least(steps: int, length: int, cycles: int) -> None:
+    config = core(4, steps, 16)
+    _, accepted = run(config, [random_spikes((6, 4, length))])
+    assert set(np.diff(accepted)) == {cycles} == {cue_item_cycles(config, length)}
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 10])

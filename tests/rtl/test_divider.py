@@ -3,7 +3,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from sparta_rtl.divider import SerialDivider
+from sparta_rtl.divider import SerialDivider, division_cycles
 
 
 def run(dut: SerialDivider, operands: list[tuple[int, int]], idle: float = 0.0) -> tuple[list[int], set[int]]:
@@ -36,23 +36,25 @@ def run(dut: SerialDivider, operands: list[tuple[int, int]], idle: float = 0.0) 
 
 
 @pytest.mark.parametrize("idle", [0.0, 0.5])
+@pytest.mark.parametrize("at_once", [1, 2, 3])
 @pytest.mark.parametrize(
     ("numerator", "denominator", "quotient"), [(13, 10, 7), (13, 12, 7), (4, 4, 1), (3, 8, 9)]
 )
-def test_quotients(numerator: int, denominator: int, quotient: int, idle: float) -> None:
+def test_quotients(numerator: int, denominator: int, quotient: int, at_once: int, idle: float) -> None:
     rng, operands = random.Random(numerator), []
     while len(operands) < 200:
         n, d = rng.getrandbits(numerator) >> rng.randrange(numerator), rng.getrandbits(denominator)
         if n < d << quotient:
             operands.append((n, d))
-    quotients, cycles = run(SerialDivider(numerator, denominator, quotient), operands, idle)
+    quotients, cycles = run(SerialDivider(numerator, denominator, quotient, at_once), operands, idle)
     assert quotients == [n // d for n, d in operands]
-    assert cycles == {quotient + 1}
+    assert cycles == {-(-quotient // at_once) + 1} == {division_cycles(quotient, at_once)}
 
 
-def test_every_small_quotient() -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_every_small_quotient(at_once: int) -> None:
     operands = [(n, d) for d in range(1, 16) for n in range(min(64, d << 3))]
-    quotients, _ = run(SerialDivider(6, 4, 3), operands)
+    quotients, _ = run(SerialDivider(6, 4, 3, at_once), operands)
     assert quotients == [n // d for n, d in operands]
 
 

@@ -46,7 +46,7 @@ def _streamer(old: str, new: str) -> Contract:
 
 
 def _divider(old: str, new: str) -> Contract:
-    return DividerContract(8, 4, 4, altered_unit(SerialDivider, old, new))
+    return DividerContract(7, 4, 3, 2, altered_unit(SerialDivider, old, new))
 
 
 FAULTS = {
@@ -69,7 +69,7 @@ FAULTS = {
     "an offered address is withdrawn": (
         _streamer, "with m.If(axi.arready):", "with m.If(axi.arready | self.control.restart):",
     ),
-    "the last quotient bit is missing": (_divider, "left.eq(bits)", "left.eq(bits - 1)"),
+    "the last quotient bit is missing": (_divider, "left.eq(cycles)", "left.eq(cycles - 1)"),
     "a difference of zero does not fit": (_divider, "reduced >= 0", "reduced > 0"),
 }  # fmt: skip
 
@@ -89,7 +89,7 @@ def test_fails_of_a_broken_unit(fault: str, tmp_path: Path) -> None:
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["prove", "divider", "-o", str(tmp_path)]) == 0
+    assert main(["prove", "divider, 8", "-o", str(tmp_path)]) == 0
     assert (
         "| divider, 8 bits | floor of the division, at its cycle | all | holds |"
         in (tmp_path / "proofs.md").read_text()

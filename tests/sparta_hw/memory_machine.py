@@ -192,7 +192,7 @@ class Machine:
             self.by_memory[Memory.RESULTS] = values[0].sum(axis=1)
         if d["cues"]:
             for position, words in enumerate(values[:, : d["outputs"]]):
-                self.cues[d["cue_base"] + position] = _sums(words)
+                self.cues[d["cue_base"] + position] = _cues(words)
 
     # Records and rankings.
 
@@ -206,10 +206,7 @@ class Machine:
             total = np.zeros(5, int)
             for s in range(d["scales"]):
                 q = cell if d["pooled"] and s == d["scales"] - 1 else p
-                first, span, gaps, pairs, count = self.cues[d[f"cue_base{s}"] + q]
-                mean = [(part << 3) // d[f"channels{s}"] for part in (first, pairs, count)]
-                interval = (span << 3) // gaps if gaps else d["steps"] << 3
-                cues = (mean[0], interval, mean[1], mean[2])
+                cues = self.cues[d[f"cue_base{s}"] + q]
                 scores = sum(self.tables[s, cue, n] for n, cue in enumerate(cues))
                 total += np.array([*scores, cues[0], cues[1], cues[3]])
             totals.append([*s12(total[:2]), *total[2:]])
@@ -344,14 +341,19 @@ def _plane_weights(planes: int, negative: bool) -> np.ndarray:
     return weights
 
 
-def _sums(words: np.ndarray) -> tuple[int, ...]:
-    """First, span, gaps, pairs and count, summed over channel words (C, T)."""
-    sums = np.zeros(5, int)
+def _cues(words: np.ndarray) -> tuple[int, ...]:
+    """First, interval, burst and rate of channel words (C, T)."""
+    channels, steps = words.shape
+    first, span, gaps, pairs, count = np.zeros(5, int)
     for word in words:
         at = np.flatnonzero(word)
-        first, span = (at[0], at[-1] - at[0]) if len(at) else (len(word), 0)
-        sums += [first, span, max(len(at) - 1, 0), (np.diff(at) == 1).sum(), len(at)]
-    return tuple(sums.tolist())
+        first += at[0] if len(at) else steps
+        span += at[-1] - at[0] if len(at) else 0
+        gaps += max(len(at) - 1, 0)
+        pairs += (np.diff(at) == 1).sum()
+        count += len(at)
+    interval = (span << 3) // gaps if gaps else steps << 3
+    return (first << 3) // channels, interval, (pairs << 3) // channels, (count << 3) // channels
 
 
 def _ranking(scores: np.ndarray) -> np.ndarray:

@@ -108,7 +108,7 @@ def test_other_files(program: Program, tmp_path: Path) -> None:
     content = bytearray((tmp_path / "newer.bin").read_bytes())
     content[8] = 9
     (tmp_path / "newer.bin").write_bytes(content)
-    with pytest.raises(InputFileError, match="of format version 9, this release reads version 3"):
+    with pytest.raises(InputFileError, match="of format version 9, this release reads version 4"):
         Program.load(tmp_path / "newer.bin")
 
 

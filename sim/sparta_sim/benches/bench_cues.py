@@ -1,13 +1,14 @@
-"""Bench of the cue unit: sums equal the interpreter's cues; max(T, 4) cycles from one item to the next."""
+"""Bench of the cue unit: cues equal the interpreter's; one item follows the other as soon as it may."""
 
 from typing import Any
 
 import numpy as np
 
-from sparta_rtl.cues import cue_sums_layout
-from sparta_rtl.layouts import spike_item_layout
+from sparta_hw.interpreter.cues import spike_cues
+from sparta_rtl.cues import cue_item_cycles
+from sparta_rtl.layouts import CUES, cue_layout, spike_item_layout
 from sparta_sim.benches.streams import Bench, bits_of, unit_test
-from sparta_sim.benches.tokens import cue_sums, random_tokens
+from sparta_sim.benches.tokens import random_tokens
 
 
 def _items(bench: Bench, spikes: np.ndarray) -> list[int]:
@@ -40,22 +41,23 @@ def _items(bench: Bench, spikes: np.ndarray) -> list[int]:
 async def _layer(bench: Bench, spikes: np.ndarray) -> None:
     dut, config = bench.dut, bench.config
     steps, channels, tokens = spikes.shape
-    dut.steps.value, dut.outputs.value = steps, channels
+    dut.steps.value, dut.outputs.value, dut.tiles.value = steps, channels, -(-channels // config.lanes)
     accepted = await bench.send("i", _items(bench, spikes))
     if not bench.stall:
         last_groups = accepted[config.groups(steps) - 1 :: config.groups(steps)]
-        assert set(np.diff(last_groups)) <= {max(steps, 4)}
+        assert set(np.diff(last_groups)) <= {cue_item_cycles(config, steps)}
     await bench.tick()
     while not int(dut.idle.value):
         await bench.tick()
-    layout, expected = cue_sums_layout(config), cue_sums(spikes)
-    for token, row in enumerate(await bench.read("sums", tokens)):
+    layout = cue_layout(config)
+    expected = spike_cues(spikes.reshape(1, steps, channels, 1, tokens))
+    for token, row in enumerate(await bench.read("cues", tokens)):
         found = layout.from_bits(row)
-        assert {name: found[name] for name in expected} == {name: s[token] for name, s in expected.items()}
+        assert [found[cue] for cue in CUES] == [cue[0, token] for cue in expected]
 
 
 @unit_test
-async def sums_equal_interpreter(dut: Any, stall: float) -> None:
+async def cues_equal_interpreter(dut: Any, stall: float) -> None:
     bench = await Bench.begin(dut, stall)
     config, rng = bench.config, np.random.default_rng(bench.rng.getrandbits(32))
     for steps in range(1, config.max_steps + 1):

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from sparta_hw.descriptor import Op, encode
 from sparta_hw.interpreter.cues import records, spike_cues
 from sparta_hw.ir import CueScale, TokenScore, Value
-from sparta_rtl.cues import cue_sums_layout
-from sparta_rtl.score import CUES
+from sparta_rtl.layouts import CUES, cue_layout
 from sparta_sim.benches.records import RECORD_FIELDS, any_value, record_rows
 from sparta_sim.benches.streams import Bench, EventLog, ReadMemory, bits_of, unit_test
-from sparta_sim.benches.tokens import cue_sums, random_tokens
+from sparta_sim.benches.tokens import random_tokens
 from sparta_sim.cycles.selection import score_cycles
 
 IntArray = NDArray[np.int64]
@@ -37,7 +36,7 @@ async def _score(bench: Bench, rng: np.random.Generator, memory: ReadMemory, hig
     entries = config.silent_cue + 1
     tables = rng.integers(-high, high, (scales, 2, len(CUES), entries))
     await bench.write("tables", _table_rows(tables))
-    fields = {"tokens": height * width, "width": width, "steps": steps, "scales": scales}
+    fields = {"tokens": height * width, "width": width, "scales": scales}
     fields |= {
         "pooled": int(pooled),
         "cell_height": cells[0],
@@ -54,11 +53,9 @@ async def _score(bench: Bench, rng: np.random.Generator, memory: ReadMemory, hig
         names = [f"{cue}.{scale}" for cue in CUES]
         cues = spike_cues(spikes.reshape(1, steps, channels, 1, positions))
         values |= dict(zip(names, cues, strict=True))
-        fields |= {f"channels{scale}": channels, f"cue_base{scale}": len(content)}
-        sums = cue_sums(spikes)
-        layout = cue_sums_layout(config)
+        fields[f"cue_base{scale}"] = len(content)
         content += [
-            bits_of(layout, {name: int(column[at]) for name, column in sums.items()})
+            bits_of(cue_layout(config), {name: int(cue[0, at]) for name, cue in zip(CUES, cues, strict=True)})
             for at in range(positions)
         ]
         first, interval, burst, rate = (any_value(name, positions) for name in names)
@@ -78,7 +75,7 @@ async def _score(bench: Bench, rng: np.random.Generator, memory: ReadMemory, hig
 
     dut.layer.value = encode(Op.SCORE, "bench", **fields)
     traced = EventLog(bench, dut.record_valid, dut.record_token, dut.record)
-    assert await bench.execute() == score_cycles(config, fields)
+    assert await bench.execute() == score_cycles(fields)
     traced.stop()
     assert traced.events == list(enumerate(expected_rows))
     assert await bench.read("records", height * width) == expected_rows
@@ -89,6 +86,6 @@ async def records_equal_interpreter(dut: Any, stall: float) -> None:
     """The unit has no stream with backpressure: ``stall`` only seeds other cases."""
     bench = await Bench.begin(dut, stall)
     rng = np.random.default_rng(bench.rng.getrandbits(32))
-    memory = ReadMemory(bench, "sums")
+    memory = ReadMemory(bench, "cues")
     for high in (1024, 256, 1024, 2) * 3:  # scores that saturate, that fit, and nearly equal ones
         await _score(bench, rng, memory, high)

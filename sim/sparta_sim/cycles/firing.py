@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from sparta_hw.config import CoreConfig
-from sparta_rtl.cues import CUE_CYCLES
+from sparta_rtl.cues import cue_item_cycles
 from sparta_rtl.fire import READ_LEAD
 from sparta_rtl.shared_fire import LOOP_CYCLES
 from sparta_rtl.steps import LANE_CYCLES, POSITIONS_APART, release_step
@@ -35,7 +35,7 @@ class FireTimes:
             self._reads = [max(fields["slots"], LOOP_CYCLES)] * len(self._reads)
         spiking = self._direct or not (shared or fields["integer"])
         self._steps = _parts(fields["out_steps"], config.steps) if spiking else []
-        self._cue_cycles = max(fields["out_steps"], CUE_CYCLES)
+        self._cue_cycles = cue_item_cycles(config, fields["out_steps"])
         self._tail = _SPIKES if spiking else _SHARED if shared else _VALUES
         self._release = release_step(config.steps)
         self._read_end = self._last_step = self._apart = 0

@@ -10,7 +10,7 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination, Op, decode
 from sparta_hw.program import Program
 from sparta_hw.tensor_layout import TensorLayout
-from sparta_rtl.cues import CUE_TAIL_CYCLES
+from sparta_rtl.cues import cue_tail_cycles
 from sparta_rtl.feedback import FEEDBACK_CYCLES
 from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
 from sparta_sim.cycles.array import STREAMED_BEGIN, layer_times
@@ -116,9 +116,10 @@ def predict(
                 if fields["destination"] == Destination.LOGITS:
                     waits += max(fields["outputs"] - earlier - FETCH_CYCLES, 0)
                 if fields["cues"]:
-                    waits += max(cue_wait + fields["out_steps"] + CUE_TAIL_CYCLES - FETCH_CYCLES, 0)
+                    tail = cue_tail_cycles(config, fields["out_steps"])
+                    waits += max(cue_wait + tail - FETCH_CYCLES, 0)
             case Op.SCORE:
-                count = score_cycles(config, fields)
+                count = score_cycles(fields)
             case Op.RANK:
                 count = rank_cycles(config, fields, k, request)
             case Op.GATE:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import RankBy
-from sparta_hw.numerics import unsigned_bits
 from sparta_rtl.rank import MLP_PERIOD, SPATIAL_PERIOD
+from sparta_rtl.score import SCORE_LATENCY
 from sparta_rtl.token_reader import READ_CYCLES, READ_SPATIAL_CYCLES
 from sparta_rtl.token_scorer import MLP_SCORE_CYCLES, SCORE_CYCLES
 from sparta_rtl.topk_choice import choice_cycles
@@ -14,19 +14,17 @@ from sparta_rtl.topk_units import TOPK_UNITS, topk_params
 __all__ = ["rank_cycles", "score_cycles"]
 
 
-def score_cycles(config: CoreConfig, fields: Mapping[str, int]) -> int:
-    """Clock cycles of the score unit: ``tokens * scales * (q + 1) + 8``, q = bits of ``silent_cue``.
+def score_cycles(fields: Mapping[str, int]) -> int:
+    """Clock cycles of the score unit: ``tokens * scales + 9``.
 
-    One division a token and scale, and 8 cycles from the first read to the first record.
+    One row of cues a token and scale, and 9 cycles from ``start`` to ``done`` around them.
 
     Parameters
     ----------
-    config : CoreConfig
-        The core.
     fields : mapping
         Descriptor fields (:func:`sparta_hw.descriptor.decode`); ``tokens`` and ``scales`` count.
     """
-    return fields["tokens"] * fields["scales"] * (unsigned_bits(config.silent_cue) + 1) + 8
+    return fields["tokens"] * fields["scales"] + SCORE_LATENCY
 
 
 def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, request: int) -> int:

@@ -16,7 +16,7 @@ from sparta_sim.energy.figures import access_pj, adder_pj, dram_pj, multiplier_p
 from sparta_sim.energy.firing import fire_events
 from sparta_sim.energy.parts import Events as _Events
 from sparta_sim.energy.parts import Part
-from sparta_sim.energy.selection import rank_events, score_events
+from sparta_sim.energy.selection import cue_events, rank_events, score_events
 from sparta_sim.tensor_map import layer_inputs
 
 __all__ = ["Activity", "Block", "LayerWork", "Part", "count_activity", "layer_work"]
@@ -205,14 +205,7 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
     elif fields["destination"] != Destination.LOGITS:
         yield Part.MEMORIES, "Q, K, V rows written", work.positions * tiles, _token_row_pj(config)
     if fields["cues"]:
-        sums = 5 * unsigned_bits(config.max_features * config.max_steps)
-        yield Part.SELECTION, "cue counter additions", 5 * spikes, adder_pj(1)
-        yield (
-            Part.SELECTION,
-            "cue sums read and written",
-            2 * work.positions * tiles,
-            access_pj(sums, sums * config.max_tokens * config.scales),
-        )
+        yield from cue_events(config, spikes, work.positions, tiles)
 
 
 def _token_row_pj(config: CoreConfig) -> float:

@@ -1,33 +1,39 @@
-"""Work of the SCORE and RANK units."""
+"""Work of the cue unit, and of the SCORE and RANK units."""
 
 from collections.abc import Mapping
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import RankBy
 from sparta_hw.numerics import unsigned_bits
+from sparta_rtl.cues import cue_row_bits
 from sparta_rtl.digit_tree import RADIX, RADIX_BITS, counts_layout
-from sparta_rtl.layouts import mask_layout, record_layout
+from sparta_rtl.layouts import cue_layout, cue_sums_layout, mask_layout, record_layout
 from sparta_rtl.topk_radix import digit_levels
 from sparta_rtl.topk_units import topk_params
 from sparta_sim.energy.figures import access_pj, adder_pj, multiplier_pj
 from sparta_sim.energy.parts import Events, Part
 
-__all__ = ["rank_events", "score_events"]
+__all__ = ["cue_events", "rank_events", "score_events"]
 
 _NEIGHBOURS = 8
 _INPUTS = 3
 
 
+def cue_events(config: CoreConfig, spikes: int, positions: int, tiles: int) -> Events:
+    """Of a layer whose spikes are collected: counters and sums of each tile, divisions after the last one."""
+    sums = cue_sums_layout(config)
+    subtractions = positions * cue_layout(config).size
+    yield Part.SELECTION, "cue counter additions", len(sums.members) * spikes, adder_pj(1)
+    yield Part.SELECTION, "cue sums read and written", 2 * positions * tiles, _cue_row_pj(config)
+    yield Part.SELECTION, "division steps", subtractions, adder_pj(sums["first"].width)
+
+
 def score_events(config: CoreConfig, fields: Mapping[str, int]) -> Events:
-    """Divisions, look-ups and additions of every scale, and one record a token."""
+    """Look-ups and additions of every scale, and one record a token."""
     tokens, items = fields["tokens"], fields["tokens"] * fields["scales"]
-    cue_bits = unsigned_bits(config.silent_cue)
-    sum_bits = unsigned_bits(config.max_features * config.max_steps)
-    sums, entries = 5 * sum_bits, 2 * config.table_bits
+    entries = 2 * config.table_bits
     rows = config.scales * (config.silent_cue + 1)
-    cue_rows = config.max_tokens * config.scales
-    yield Part.SELECTION, "cue sums read", items, access_pj(sums, sums * cue_rows)
-    yield Part.SELECTION, "division steps", 4 * cue_bits * items, adder_pj(sum_bits)
+    yield Part.SELECTION, "cues read", items, _cue_row_pj(config)
     yield Part.SELECTION, "score tables read", 4 * items, access_pj(entries, rows * entries)
     yield Part.SELECTION, "score additions", 8 * items, adder_pj(config.score_bits)
     yield Part.SELECTION, "records written", tokens, _record_pj(config)
@@ -78,6 +84,11 @@ def _radix_events(config: CoreConfig, tokens: int) -> Events:
     key_pj = access_pj(params.key_bits, params.key_bits * params.tokens)
     yield Part.SELECTION, "keys stored and read", 2 * tokens, key_pj
     yield Part.SELECTION, "keys compared", tokens, adder_pj(params.key_bits)
+
+
+def _cue_row_pj(config: CoreConfig) -> float:
+    row = cue_row_bits(config)
+    return access_pj(row, row * config.max_tokens * config.scales)
 
 
 def _record_pj(config: CoreConfig) -> float:

@@ -16,6 +16,7 @@ __all__ = ["PROOFS"]
 _STREAM = "nothing lost, duplicated, reordered or changed under any backpressure"
 _STREAMER = "no beat lost, repeated, misplaced or early; AXI rules; restarts and errors in mid-burst"
 _BETWEEN = "v + ((x - v) leak >> q) lies between v and x"
+_DIVIDER = "floor of the division, at its cycle"
 _SORTER = "order, maxima, ties by index, cycles, for any keys, K and gaps"
 _CELLS = "the token that r others rank before is in cell r, for any keys and gaps"
 _RADIX = "maxima, ties by index, cycles, for any keys and K"
@@ -44,12 +45,7 @@ PROOFS = (
     Proof("radix selection, 2 of 3", _RADIX, partial(RadixContract, 2, 3, 3), 24),
     Proof("radix selection, 3 of 5", _RADIX, partial(RadixContract, 3, 5, 3), 28),
     Proof("weight streamer", _STREAMER, StreamerContract, 12),
-    Proof(
-        "divider, 8 bits",
-        "floor of the division, at its cycle",
-        partial(DividerContract, 8, 4, 4),
-        2,
-        forever=True,
-    ),
+    Proof("divider, 8 bits", _DIVIDER, partial(DividerContract, 8, 4, 4), 2, forever=True),
+    Proof("divider, 2 bits a cycle", _DIVIDER, partial(DividerContract, 7, 4, 3, 2), 2, forever=True),
 )
 """Sizes that an SMT solver decides within a minute; a unit's source is the same for every size."""
