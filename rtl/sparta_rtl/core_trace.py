@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 
 from sparta_rtl.token_path import TokenPath
 
@@ -12,8 +12,12 @@ __all__ = ["connect_trace"]
 def connect_trace(m: Module, core: Any) -> None:
     """Drive ``core.trace`` (:class:`~sparta_rtl.trace.TraceSignature`)."""
     trace, write = core.trace, core.spike_memory.write
+    started = Signal.like(trace.layer)
+    # The last spikes of a layer may still wait for the cue unit when the next descriptor is there.
+    with m.If(core.sequencer.loads.any()):
+        m.d.sync += started.eq(core.sequencer.layer)
     m.d.comb += [
-        trace.layer.eq(core.sequencer.layer),
+        trace.layer.eq(started),
         trace.layer_busy.eq(core.sequencer.layer_busy),
         trace.spikes.valid.eq(write.en.any() & core.sequencer.busy),
         trace.spikes.line.eq(write.addr),
