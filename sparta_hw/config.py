@@ -279,11 +279,11 @@ NAMED_CONFIGS = {
         ),
         CoreConfig(
             name="gesture",
-            steps=10,
+            steps=20,
             max_steps=20,
             max_tokens=256,
             max_topk=256,
-            spike_lines=8192,
+            spike_lines=4608,
             weight_rows=8192,
             layers=64,
         ),

@@ -26,8 +26,8 @@ class Accumulators(wiring.Component):
         The row, one cycle later.
     sums : Out(sums_layout(config))
         Sums of the last finished group, valid from the cycle after ``full`` rises to that after ``taken``.
-    full, final : Out(1), Out(1)
-        ``sums`` has not been taken;  it is the last one of the tile.
+    full, silent, final : Out(1), Out(1), Out(1)
+        ``sums`` has not been taken;  nothing was added;  it is the last one of the tile.
     taken : In(1)
         ``sums`` will be read for the last time, in the next cycle.
 
@@ -40,6 +40,7 @@ class Accumulators(wiring.Component):
     weights: Signal
     sums: data.View
     full: Signal
+    silent: Signal
     final: Signal
     taken: Signal
 
@@ -52,6 +53,7 @@ class Accumulators(wiring.Component):
                 "weights": In(config.lanes * config.weight_bits),
                 "sums": Out(sums_layout(config)),
                 "full": Out(1),
+                "silent": Out(1),
                 "final": Out(1),
                 "taken": In(1),
             }
@@ -92,7 +94,7 @@ class Accumulators(wiring.Component):
                     m.d.sync += total.eq(added)
 
         with m.If(fetched_valid & fetched.end):
-            m.d.sync += [self.full.eq(1), self.final.eq(fetched.final)]
+            m.d.sync += [self.full.eq(1), self.silent.eq(fetched.silent), self.final.eq(fetched.final)]
         with m.Elif(self.taken):
             m.d.sync += self.full.eq(0)
         return m

@@ -35,13 +35,16 @@ class FireStage(wiring.Component):
     (:class:`~sparta_rtl.steps.StepSchedule`). With ``layer.integer`` the steps are bit planes, recombined most
     significant first (Horner's rule). With ``layer.direct`` too, what comes out is the current of ``out_steps`` steps.
 
+    The silent positions of a tile, those without an active entry, have the same spikes. In layers with T <= S and
+    without cues, only the first one takes its steps; its words are kept, and the others copy them in a step each.
+
     Members
     -------
     begin : In(1)
         A new tile; everything is at rest.
     layer, tile : In(descriptor_layout(Op.LAYER)), In(10)
     header : In(ArrayLayout(lane_header(config), lanes))
-    sums, full, final, taken : of the accumulators; sums are read in the cycle after it was decided to
+    sums, full, silent, final, taken : of the accumulators; sums are read in the cycle after it was decided to
     free : Out(1)
         Pulse, once a group: the next group's last entry may be issued. Its sums arrive six cycles later at
         the earliest: after this group's last step was read, and in the cycle in which the next one can start.
@@ -62,6 +65,7 @@ class FireStage(wiring.Component):
     header: data.View
     sums: data.View
     full: Signal
+    silent: Signal
     final: Signal
     taken: Signal
     free: Signal
@@ -81,6 +85,7 @@ class FireStage(wiring.Component):
                 "header": In(data.ArrayLayout(lane_header(config), config.lanes)),
                 "sums": In(sums_layout(config)),
                 "full": In(1),
+                "silent": In(1),
                 "final": In(1),
                 "taken": Out(1),
                 "free": Out(1),
@@ -122,27 +127,40 @@ class FireStage(wiring.Component):
         opens = Signal()
         may_open = Signal()
         remaining = Signal(range(max(steps, READ_LEAD) + 1))
+        alike = Signal()  # the silent positions of this layer
+        known = Signal()  # what they spike
+        copied = Signal()
+        position_end = Signal()
         m.d.comb += [
+            copied.eq(alike & self.silent & known),
             remaining.eq(Mux(left < steps - step, left, steps - step)),
-            last.eq((step == steps - 1) | (left == 1)),
+            position_end.eq((left == 1) | copied),
+            last.eq((step == steps - 1) | position_end),
             stage.valid.eq(self.full & (may_open | ~first | (layer.integer & ~fresh))),
             stage.step.eq(step),
             stage.fresh.eq(fresh),
             stage.group_end.eq(last),
-            stage.position_end.eq(left == 1),
+            stage.position_end.eq(position_end),
             stage.final.eq(self.final),
+            stage.kept.eq(alike & self.silent & ~known),
+            stage.copied.eq(copied),
             self.taken.eq(stage.valid & last),
             opens.eq(stage.valid & first & (fresh | ~layer.integer)),
         ]
         m.d.sync += [
             self._stages[0].eq(stage),
-            self.free.eq(stage.valid & ((remaining == READ_LEAD) | (first & (remaining < READ_LEAD)))),
+            self.free.eq(
+                stage.valid & (copied | (remaining == READ_LEAD) | (first & (remaining < READ_LEAD)))
+            ),
+            alike.eq((layer.groups == 1) & ~layer.integer & ~layer.cues),
         ]
         with m.If(stage.valid):
-            m.d.sync += [step.eq(Mux(last, 0, step + 1)), first.eq(last), fresh.eq(left == 1)]
-            m.d.sync += left.eq(Mux(left == 1, layer.steps, left - 1))
+            m.d.sync += [step.eq(Mux(last, 0, step + 1)), first.eq(last), fresh.eq(position_end)]
+            m.d.sync += left.eq(Mux(position_end, layer.steps, left - 1))
+        with m.If(stage.valid & last & stage.kept):
+            m.d.sync += known.eq(1)
         with m.If(self.begin):
-            m.d.sync += left.eq(layer.steps)
+            m.d.sync += [left.eq(layer.steps), known.eq(0)]
 
         self._count_room(m, opens, may_open)
 
@@ -190,6 +208,8 @@ class FireStage(wiring.Component):
                 coming.valid & ~self._values_only & Mux(layer.direct, coming.position_end, coming.step == 0)
             ),
             schedule.final.eq(coming.final),
+            schedule.kept.eq(coming.kept),
+            schedule.copied.eq(coming.copied),
             write.en.eq(written.valid & ~self._values_only & (written.position_end | ~layer.direct)),
             write.addr.eq(Cat(Mux(layer.direct, 0, written.step)[:step_bits], half)),
             write.data.eq(Cat(lane.result[:bits] for lane in self._lanes)),
@@ -202,19 +222,22 @@ class FireStage(wiring.Component):
             m.d.sync += half.eq(~half)
 
     def _fire_lanes(self, m: Module) -> None:
-        """P lanes, and the words that gather a group's spikes, those of two groups in turn."""
+        """P lanes; the words that gather a group's spikes, those of two groups in turn; words of silent positions."""
         config, layer, stages, steps = self._config, self.layer, self._stages, self._steps
         self._lanes = [FireLane(config) for _ in range(config.lanes)]
         self._words = Signal(self._item["words"].shape)
         before = Signal.like(self._words)
-        spiked = steps[SPIKE_STAGE]
+        silent_words = Signal.like(self._words, reset_less=True)
+        coming, spiked, gathered = steps[SPIKE_STAGE - 1 :]
+        copies = coming.valid & coming.copied
+        fires = spiked.valid & ~spiked.copied
         strobes = Signal(lane_strobes())
         decided = self._decided
         taken = steps[0]
-        begins = spiked.valid & (spiked.step == 0)
+        begins = fires & (spiked.step == 0)
         modes = self._modes(m)
         m.d.sync += [
-            before.eq(self._words),
+            before.eq(Mux(copies, silent_words, self._words)),
             taken.eq(self._schedule.step),
             strobes.read.eq(decided.valid),
             strobes.total.eq(stages[0].valid),
@@ -223,6 +246,8 @@ class FireStage(wiring.Component):
             strobes.fresh.eq(taken.valid & taken.fresh),
             strobes.update.eq(steps[SPIKE_STAGE - 2].valid),
         ]
+        with m.If(gathered.valid & gathered.group_end & gathered.kept):
+            m.d.sync += silent_words.eq(self._words)
         for n, lane in enumerate(self._lanes):
             m.submodules[f"lane_{n}"] = lane
             m.d.comb += [
@@ -232,7 +257,7 @@ class FireStage(wiring.Component):
                 lane.strobes.eq(strobes),
             ]
             for step in range(config.steps):
-                here = spiked.valid & (spiked.step == step)
+                here = fires & (spiked.step == step)
                 m.d.sync += self._words[n][step].eq(Mux(here, lane.spike, ~begins & before[n][step]))
 
     def _modes(self, m: Module) -> list[data.View]:

@@ -15,7 +15,8 @@ def entry_layout(config: CoreConfig) -> data.StructLayout:
     """What the accumulators do about one entry.
 
     weight : its weight row;  read : there is an entry (an empty last line has none);  steps : its S step
-    bits;  end : last one of its position and group;  final : last one of the tile.
+    bits;  end : last one of its position and group;  silent : with end, there was none in the group;  final : last
+    one of the tile.
     """
     return data.StructLayout(
         {
@@ -23,6 +24,7 @@ def entry_layout(config: CoreConfig) -> data.StructLayout:
             "read": 1,
             "steps": config.steps,
             "end": 1,
+            "silent": 1,
             "final": 1,
         }
     )
@@ -68,14 +70,18 @@ class EntryIssue(wiring.Component):
         last = Signal()
         issue = Signal()
         credit = Signal(init=1)
+        found = Signal()
+        some = Signal()  # of the entries of this group that were issued before
         m.d.comb += [
             issue.eq(busy & (credit | ~last | ~line.end)),
+            found.eq(lowest.any()),
             self.i.ready.eq(~busy | (last & (credit | ~line.end))),
         ]
         # ``lowest`` has the entry that is issued next, ``line.mask`` those after it; ``last`` : there are none.
         with m.If(issue):
             m.d.sync += [lowest.eq(line.mask & -line.mask), line.mask.eq(line.mask & (line.mask - 1))]
             m.d.sync += last.eq(at_most_one(line.mask))
+            m.d.sync += some.eq((some | found) & ~(last & line.end))
         with m.If(self.i.ready):
             mask = self.i.payload.mask
             m.d.sync += [busy.eq(self.i.valid), line.eq(self.i.payload)]
@@ -96,9 +102,10 @@ class EntryIssue(wiring.Component):
             picked_valid.eq(issue),
             place.eq(index),
             picked.weight.eq(line.weight),
-            picked.read.eq(issue & lowest.any()),
+            picked.read.eq(issue & found),
             picked.steps.eq(steps),
             picked.end.eq(line.end & last),
+            picked.silent.eq(~(some | found)),
             picked.final.eq(line.final & last),
             self.valid.eq(picked_valid),
             self.entry.eq(picked),

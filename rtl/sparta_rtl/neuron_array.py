@@ -74,13 +74,15 @@ class NeuronArray(wiring.Component):
                 2 cycles; the first group of a position beside another one, in the cycles between, but 3 cycles after
                 the first step of the last group before; others when all steps before are taken; its buffer is free
                 again 2 cycles after step max(0, (S - 7) // 2), with ``direct`` after the position's last step
+        copy    (T <= S, no cues) a silent position after the tile's first one is read in one cycle and takes one step,
+                3 cycles after the last step before
         tile    7 cycles after its last step (with integer results 6 after its last plane, and out_groups - 1
                 more as bit planes)
 
     With streamed weights, a first tile begins one cycle after ``start``, and each one when its rows have been there
     for a cycle. So a position costs the largest of: active entries (at least 1 a group), lines, 6 cycles a group, and
     its steps (one more where T is even, for the other parity) or planes; where T > S, 3 more than its steps, and
-    with more than two groups only the last one overlaps.
+    with more than two groups only the last one overlaps. A copied one costs its lines, or 6 cycles.
 
     Where lanes share the fire stage (:class:`~sparta_rtl.shared_fire.SharedFireStage`) a step takes max(slots, 4)
     cycles there, as so many planes would, and a tile ends 7 cycles after them.
@@ -153,6 +155,7 @@ class NeuronArray(wiring.Component):
         connect(m, fire.o_spikes, flipped(self.o_spikes))
         if isinstance(fire, FireStage):
             connect(m, fire.o_values, flipped(self.o_values))
+            m.d.comb += fire.silent.eq(accumulators.silent)
 
         m.d.comb += [
             self.weights.en.eq(header_read | issue.entry.read),

@@ -34,9 +34,10 @@ def step_layout(config: CoreConfig) -> data.StructLayout:
     """What travels with a step.
 
     step : place in its group;  fresh : first of its position;  group_end, position_end : last of its result words,
-    of its position;  final : of the tile.
+    of its position;  final : of the tile;  kept : its spikes are those of later silent positions;  copied : the only
+    one of a position, whose spikes are those.
     """
-    flags = dict.fromkeys(("fresh", "group_end", "position_end", "final"), 1)
+    flags = dict.fromkeys(("fresh", "group_end", "position_end", "final", "kept", "copied"), 1)
     return data.StructLayout({"valid": 1, "step": range(config.steps), **flags})
 
 
@@ -44,7 +45,8 @@ class StepSchedule(wiring.Component):
     """Takes buffered groups in their order, two at a time: each has every other cycle.
 
     While a group goes on, the next one may begin in the cycles between if it is another position's; a position's own
-    next group begins when both are at their end, so the one membrane register is never missed (``hilif.py``).
+    next group begins when both are at their end, so the one membrane register is never missed (``hilif.py``). So does a
+    copied one, of one step: its result is behind those of the positions before, and far enough from them.
 
     Members
     -------
@@ -54,6 +56,8 @@ class StepSchedule(wiring.Component):
         ``out_steps`` a position, from one current with ``direct``.
     arrived, final : In(1), In(1)
         Pulse: from the next cycle on, one more group can be taken (with ``direct`` a position);  it is the tile's last.
+    kept, copied : In(1), In(1)
+        Of the group that arrives.
     has_room : In(1)
         A result that begins has a place.
     step : Out(step_layout(config))
@@ -73,6 +77,8 @@ class StepSchedule(wiring.Component):
     layer: data.View
     arrived: Signal
     final: Signal
+    kept: Signal
+    copied: Signal
     has_room: Signal
     step: data.View
     row: Signal
@@ -87,6 +93,8 @@ class StepSchedule(wiring.Component):
                 "layer": In(descriptor_layout(Op.LAYER)),
                 "arrived": In(1),
                 "final": In(1),
+                "kept": In(1),
+                "copied": In(1),
                 "has_room": In(1),
                 "step": Out(step_layout(config)),
                 "row": Out(1 + ceil_log2(config.steps)),
@@ -106,6 +114,8 @@ class StepSchedule(wiring.Component):
                 "buffer": 1,
                 "position_end": 1,
                 "final": 1,
+                "kept": 1,
+                "copied": 1,
             }
         )
         # Groups change places in every cycle: ``mine`` may take a step in this one, ``other`` in the next.
@@ -118,16 +128,13 @@ class StepSchedule(wiring.Component):
         fresh = Signal(init=1)
         begins = Signal()
         last = Signal()
-        taking = Signal()
+        taking = Signal(POSITIONS_APART - 1)  # in the cycles before
+        apart = Signal()
         waiting = Signal(range(BUFFERS + 1))
         taken = Signal()
         m.d.comb += [
-            begins.eq(
-                ~mine.busy
-                & self.has_room
-                & (waiting.any() | (layer.direct & ~fresh))
-                & Mux(fresh, ~settles.any(), ~taking)
-            ),
+            begins.eq(~mine.busy & self.has_room & (waiting.any() | (layer.direct & ~fresh)) & apart),
+            apart.eq(Mux(fresh, ~settles.any() & ~(ahead.copied & taking.any()), ~taking[0])),
             last.eq(Mux(mine.busy, mine_last, ahead.size == 0)),
             step.valid.eq(mine.busy | begins),
             step.step.eq(mine.step),
@@ -135,6 +142,8 @@ class StepSchedule(wiring.Component):
             step.group_end.eq(last),
             step.position_end.eq(last & after.position_end),
             step.final.eq(last & after.final),
+            step.kept.eq(after.kept),
+            step.copied.eq(after.copied),
             after.eq(Mux(mine.busy, mine, ahead)),
             after.busy.eq(step.valid & ~last),
             after.step.eq(Mux(after.busy, mine.step + 1, 0)),
@@ -142,7 +151,7 @@ class StepSchedule(wiring.Component):
             taken.eq(begins & (ahead.position_end | ~layer.direct)),
         ]
         m.d.sync += [
-            taking.eq(step.valid),
+            taking.eq(Cat(step.valid, taking)),
             other.eq(after),
             mine.eq(other),
             mine_last.eq(other.step == other.size),
@@ -169,9 +178,13 @@ class StepSchedule(wiring.Component):
         buffer = Signal()
         position_end = Signal()
         size = Signal(range(steps))
+        arriving = Signal()
+        marks = Signal(data.ArrayLayout(data.StructLayout({"kept": 1, "copied": 1}), BUFFERS))
         m.d.comb += [
             ahead.position_end.eq(position_end),
-            ahead.size.eq(size),
+            ahead.kept.eq(marks[buffer].kept),
+            ahead.copied.eq(marks[buffer].copied),
+            ahead.size.eq(Mux(ahead.copied, 0, size)),
             ahead.buffer.eq(buffer),
             ahead.final.eq(final & (waiting == 1) & position_end),
         ]
@@ -183,6 +196,12 @@ class StepSchedule(wiring.Component):
             m.d.sync += [fresh.eq(position_end), left.eq(Mux(position_end, layer.out_steps, left - steps))]
         with m.If(taken):
             m.d.sync += buffer.eq(~buffer)
+        with m.If(self.arrived):
+            m.d.sync += [
+                arriving.eq(~arriving),
+                marks[arriving].kept.eq(self.kept),
+                marks[arriving].copied.eq(self.copied),
+            ]
         with m.If(self.arrived & self.final):
             m.d.sync += final.eq(1)
         with m.If(self.begin):

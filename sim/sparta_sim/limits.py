@@ -65,11 +65,13 @@ class Limit:
     resource: str
 
 
-def descriptor_limits(program: Program, entries: Sequence[float], k: float) -> list[Limit]:
+def descriptor_limits(
+    program: Program, entries: Sequence[float], copied: Sequence[float], k: float
+) -> list[Limit]:
     """Limit of each descriptor but END.
 
     A LAYER cannot be faster than its active entries times tiles, nor than P lanes take for the steps of all its
-    neurons; attention has ``2 K^2 D`` multiplications for ``2 P`` multipliers.
+    neurons, one step where spikes are copied; attention has ``2 K^2 D`` multiplications for ``2 P`` multipliers.
 
     Parameters
     ----------
@@ -77,19 +79,21 @@ def descriptor_limits(program: Program, entries: Sequence[float], k: float) -> l
         The network on its core.
     entries : sequence of float (descriptors,)
         Active entries of each descriptor, times tiles, of one sample or mean.
+    copied : sequence of float (descriptors,)
+        Positions of each descriptor, times tiles, that copy their spikes.
     k : float
         Tokens that attend.
     """
     return [
-        _limit(program.config, fields, count, k)
-        for fields, count in zip(_fields(program), entries, strict=True)
+        _limit(program.config, fields, active, copies, k)
+        for fields, active, copies in zip(_fields(program), entries, copied, strict=True)
     ]
 
 
-def _limit(config: CoreConfig, fields: dict[str, int], entries: float, k: float) -> Limit:
+def _limit(config: CoreConfig, fields: dict[str, int], entries: float, copied: float, k: float) -> Limit:
     match fields["op"]:
         case Op.LAYER:
-            steps = _firing_cycles(config, fields, k)
+            steps = _firing_cycles(config, fields, copied, k)
             return Limit(entries, "entries") if entries >= steps else Limit(steps, "steps")
         case Op.ATTEND:
             return Limit(k * k * fields["pitch"], "multiplications")
@@ -97,17 +101,17 @@ def _limit(config: CoreConfig, fields: dict[str, int], entries: float, k: float)
             return Limit(0, "")
 
 
-def _firing_cycles(config: CoreConfig, fields: dict[str, int], k: float) -> float:
+def _firing_cycles(config: CoreConfig, fields: dict[str, int], copied: float, k: float) -> float:
     positions = k if fields["ranked"] else fields["out_width"] * fields["out_height"]
     spiking_steps = fields["out_steps"] if fields["direct"] else fields["steps"] * (not fields["integer"])
     planes = fields["steps"] if fields["integer"] else 0
     step = fields["slots"] if config.fire_share > 1 else 1
-    return fields["tiles"] * positions * (planes + step * spiking_steps)
+    return (fields["tiles"] * positions - copied) * (planes + step * spiking_steps) + copied
 
 
 def array_ratio(program: Program, predictions: Sequence[Prediction], goal: float | None = None) -> Ratio:
     """Cycles of all LAYER descriptors against their active entries times tiles."""
-    cycles, entries = _means(predictions)
+    cycles, entries, _ = _means(predictions)
     layers = [n for n, fields in enumerate(_fields(program)) if fields["op"] is Op.LAYER]
     return Ratio(
         f"{program.name}: neuron array, all layers",
@@ -122,8 +126,8 @@ def unit_ratios(program: Program, predictions: Sequence[Prediction], k: int) -> 
 
     The limit of a ranking is ``N + K`` cycles, that of an inference the sum of :func:`descriptor_limits`.
     """
-    cycles, entries = _means(predictions)
-    limits = descriptor_limits(program, entries.tolist(), k)
+    cycles, entries, copied = _means(predictions)
+    limits = descriptor_limits(program, entries.tolist(), copied.tolist(), k)
     attention = [n for n, fields in enumerate(_fields(program)) if fields["op"] is Op.ATTEND]
     for n, fields in enumerate(_fields(program)):
         if fields["op"] is Op.RANK and RankBy(fields["by"]) is not RankBy.RATE:
@@ -143,11 +147,12 @@ def unit_ratios(program: Program, predictions: Sequence[Prediction], k: int) -> 
     )
 
 
-def _means(predictions: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarray]:
-    return (
-        np.mean([one.layer_cycles for one in predictions], axis=0),
-        np.mean([one.layer_entries for one in predictions], axis=0),
+def _means(predictions: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cycles, active entries and copied positions of each descriptor."""
+    cycles, entries, copied = np.mean(
+        [(one.layer_cycles, one.layer_entries, one.layer_copied) for one in predictions], axis=0
     )
+    return cycles, entries, copied
 
 
 def _fields(program: Program) -> Iterator[dict[str, int]]:

@@ -207,14 +207,18 @@ def _sparsity(program: Program, run: Vectors) -> float:
 
 
 def _layers(
-    program: Program, run: Vectors, **columns: NDArray | Sequence[Sequence[float]]
+    program: Program,
+    run: Vectors,
+    predictions: Sequence[Prediction],
+    **columns: NDArray | Sequence[Sequence[float]],
 ) -> list[dict[str, Any]]:
     """One record a descriptor, means over the samples; ``columns`` has the active entries."""
     names = zip(program.nodes, program.descriptors, strict=True)
     heads = [(node, Op(decode(word)["op"]).name.lower()) for node, word in names][:-1]
-    entries = np.asarray(columns["entries"], np.float64)
+    entries = np.asarray(columns["entries"], np.float64).tolist()
+    copied = [prediction.layer_copied for prediction in predictions]
     limits = [
-        descriptor_limits(program, *sample) for sample in zip(entries.tolist(), run.k.tolist(), strict=True)
+        descriptor_limits(program, *sample) for sample in zip(entries, copied, run.k.tolist(), strict=True)
     ]
     return [
         {"node": node, "unit": unit}
@@ -245,6 +249,7 @@ def _cosim_level(
         "layers": _layers(
             program,
             run,
+            predictions,
             measured=result.layer_cycles,
             predicted=[prediction.layer_cycles for prediction in predictions],
             entries=result.layer_entries,
@@ -264,6 +269,7 @@ def _estimate_level(
         "layers": _layers(
             program,
             run,
+            predictions,
             predicted=[prediction.layer_cycles for prediction in predictions],
             entries=[prediction.layer_entries for prediction in predictions],
             energy_pj=[energy.layers[:-1]],

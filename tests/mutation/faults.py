@@ -98,8 +98,8 @@ FAULTS = (
     Fault(
         "off by one: a time step too few",
         "fire.py",
-        "last.eq((step == steps - 1) | (left == 1))",
-        "last.eq((step == steps - 2) | (left == 1))",
+        "last.eq((step == steps - 1) | position_end)",
+        "last.eq((step == steps - 2) | position_end)",
     ),
     Fault(
         "stale state: the membrane of the neighbour before",
@@ -128,14 +128,14 @@ FAULTS = (
     Fault(
         "lost hazard: a position's next group does not wait for the last one",
         "steps.py",
-        "Mux(fresh, ~settles.any(), ~taking)",
-        "Mux(fresh, ~settles.any(), 1)",
+        "~taking[0])",
+        "1)",
     ),
     Fault(
         "lost hazard: positions follow one another before addresses settle",
         "steps.py",
-        "Mux(fresh, ~settles.any(), ~taking)",
-        "Mux(fresh, 1, ~taking)",
+        "~settles.any() & ~(",
+        "~(",
     ),
     Fault(
         "wrong sign: the sign plane is added",
@@ -189,6 +189,24 @@ FAULTS = (
         "rank.py",
         "self.selected.eq(0)",
         "self.selected.eq(self.selected)",
+    ),
+    Fault(
+        "missing reset: silent positions have the spikes of the tile before",
+        "fire.py",
+        "left.eq(layer.steps), known.eq(0)",
+        "left.eq(layer.steps)",
+    ),
+    Fault(
+        "wrong position: any position is taken for a silent one",
+        "issue.py",
+        "(some | found) & ~(last & line.end)",
+        "found & ~(last & line.end)",
+    ),
+    Fault(
+        "wrong order: a copied position overtakes the one before",
+        "steps.py",
+        "ahead.copied & taking.any()",
+        "0",
     ),
     Fault("lost bit: the quotient's first bit", "divider.py", "left.eq(cycles)", "left.eq(cycles - 1)"),
     Fault(

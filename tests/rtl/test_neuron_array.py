@@ -161,6 +161,35 @@ def test_other_weight_is_noticed(kind: str) -> None:
     assert [run.items for run in runs[:4]] != [run.items for run in runs[4:]]
 
 
+@pytest.mark.parametrize(("steps", "copies"), [(8, True), (4, True), (9, False)])
+def test_silent_positions_take_one_step_after_the_first(steps: int, copies: bool) -> None:
+    """Where a position has one step group, and no cues are collected; its biases let a silent neuron fire."""
+    config = CONFIGS["narrow sums"]
+    for case in _nearly_silent(config, steps, 4):
+        with_cues = copy.deepcopy(case)
+        with_cues.fields["cues"] = 1
+        check(config, [case, with_cues], 0.0)
+        check(config, [case], 0.5)
+        assert (modelled(config, with_cues) > modelled(config, case)) == copies
+
+
+def _nearly_silent(config: CoreConfig, steps: int, count: int) -> list[Case]:
+    """Convolutions with spikes in the first line only."""
+    groups, found = config.groups(steps), []
+    for seed in range(100):
+        case = random_case(config, seed, kind="conv")
+        fields, spikes = case.fields, case.memories.spikes
+        if fields["dense"] or fields["out_height"] * fields["out_width"] < 9:
+            continue
+        fields |= {"steps": steps, "groups": groups, "out_steps": steps, "out_groups": groups}
+        spikes[:] = [line & 1 if n == fields["in_base"] else 0 for n, line in enumerate(spikes)]
+        found.append(case)
+        if len(found) == count:
+            break
+    assert len(found) == count
+    return found
+
+
 def test_full_rate() -> None:
     """Dense input: one entry a cycle, but for the tile's beginning and end."""
     config = CONFIGS["square"]

@@ -16,7 +16,13 @@ CLAIM = 6
 
 
 def taken(
-    config: CoreConfig, steps: int, direct: bool, positions: int, pace: float, unit: type = StepSchedule
+    config: CoreConfig,
+    steps: int,
+    direct: bool,
+    positions: int,
+    pace: float,
+    unit: type = StepSchedule,
+    copied: frozenset[int] = frozenset(),
 ) -> tuple[list[dict[str, int]], list[int]]:
     """Steps of one tile whose groups arrive, and whose results have room, with probability ``pace``; and arrivals."""
     dut, rng, found = unit(config), random.Random(f"{config.steps} {steps} {direct} {pace}"), []
@@ -36,6 +42,8 @@ def taken(
                 len(arrived) < arrivals and min(free, default=cycle + 1) <= cycle and rng.random() < pace
             )
             if arrives:
+                ctx.set(dut.copied, len(arrived) in copied)
+                ctx.set(dut.kept, len(arrived) % 3 == 0)
                 free.remove(min(free))
                 arrived.append(cycle)
             ctx.set(dut.arrived, arrives)
@@ -47,7 +55,7 @@ def taken(
                 free.append(cycle + CLAIM)
             row_of = None
             if ctx.get(dut.step.valid):
-                names = ("step", "fresh", "group_end", "position_end", "final")
+                names = ("step", "fresh", "group_end", "position_end", "final", "kept", "copied")
                 row_of = {name: ctx.get(dut.step[name]) for name in names}
                 found.append(row_of | {"cycle": cycle, "begins": ctx.get(dut.begins)})
                 row_of = found[-1]
@@ -68,11 +76,13 @@ def check(
     direct: bool,
     positions: int,
     result: tuple[list[dict[str, int]], list[int]],
+    copied: frozenset[int] = frozenset(),
 ) -> None:
     """Every step of every position, as a lane needs them; none before its current is there, or after the next is."""
     (found, arrived), size, groups = result, config.steps, config.groups(steps)
     running: list[int | None] = [None] * LANE_CYCLES
-    begun, owner, last_began = 0, {}, -POSITIONS_APART
+    ended = 0
+    begun, owner, last_began, last_end = 0, {}, -POSITIONS_APART, -POSITIONS_APART
     for one in found:
         at, cycle = one["cycle"] % LANE_CYCLES, one["cycle"]
         if one["begins"]:
@@ -82,13 +92,16 @@ def check(
         assert number is not None
         position, group = divmod(number, groups)
         step = group * size + one["step"]
-        count = min(size, steps - group * size)
+        count = 1 if number in copied else min(size, steps - group * size)
         owner[cycle] = position
         assert one["begins"] == (one["step"] == 0)
         assert one["fresh"] == (step == 0)
         assert one["group_end"] == (one["step"] == count - 1)
-        assert one["position_end"] == (step == steps - 1)
-        assert one["final"] == (step == steps - 1 and position == positions - 1)
+        ends = one["step"] == count - 1 and group == groups - 1
+        assert one["position_end"] == ends
+        assert one["final"] == (ends and position == positions - 1)
+        assert one["copied"] == (number in copied)
+        assert one["kept"] == ((position if direct else number) % 3 == 0)
         buffer = position if direct else number
         row = buffer % BUFFERS << (size - 1).bit_length() | (0 if direct else one["step"])
         assert one["row"] == row
@@ -104,8 +117,12 @@ def check(
             last_began = cycle
         if one["group_end"]:
             running[at] = None
+        if ends:
+            assert cycle - last_end >= POSITIONS_APART
+            assert position == ended
+            last_end, ended = cycle, ended + 1
     assert begun == positions * groups
-    assert len(found) == positions * steps
+    assert len(found) == positions * steps - len(copied) * (steps - 1)
 
 
 @pytest.mark.parametrize("pace", [1.0, 0.3, 0.05])
@@ -116,17 +133,26 @@ def test_every_step_once_and_as_lanes_need_them(config: CoreConfig, direct: bool
         check(config, steps, direct, 9, taken(config, steps, direct, 9, pace))
 
 
+@pytest.mark.parametrize("pace", [1.0, 0.3, 0.05])
+@pytest.mark.parametrize("config", CONFIGS[1:], ids=lambda config: f"S{config.steps}")
+def test_copied_positions_take_one_step_in_their_turn(config: CoreConfig, pace: float) -> None:
+    for steps in (1, 2, 3, 4, 5, 8, 11, 16):
+        if steps <= config.steps:
+            for copied in (frozenset({1, 2, 3, 7}), frozenset(range(1, 9)), frozenset({8})):
+                result = taken(config, steps, False, 9, pace, copied=copied)
+                check(config, steps, False, 9, result, copied)
+
+
 def test_two_positions_take_a_step_every_cycle() -> None:
     found, _ = taken(CONFIGS[2], 8, False, 20, 1.0)
     assert found[-1]["cycle"] - found[0]["cycle"] < 8 * 20 + 8 + POSITIONS_APART
 
 
 ALTERED = {
-    "a position's next group overtakes": (
-        "Mux(fresh, ~settles.any(), ~taking)",
-        "Mux(fresh, ~settles.any(), 1)",
-    ),
-    "positions too close": ("Mux(fresh, ~settles.any(), ~taking)", "Mux(fresh, 1, ~taking)"),
+    "a position's next group overtakes": ("~taking[0])", "1)"),
+    "positions too close": ("~settles.any() & ~(", "~("),
+    "a copied position overtakes": ("ahead.copied & taking.any()", "0"),
+    "a copied position too close to the one before": ("taking.any()", "taking[0]"),
     "the buffer is released too early": ("max(0, (steps - 7) // 2)", "max(0, (steps - 9) // 2)"),
     "the buffer of a position is released too early": ("Mux(layer.direct, step.position_end, ", "Mux(0, 0, "),
     "final too early": ("final & (waiting == 1) & position_end", "final"),
@@ -148,6 +174,8 @@ def test_another_schedule_is_noticed(name: str) -> None:
         ):
             for direct in (False, True):
                 check(config, steps, direct, 9, taken(config, steps, direct, 9, 0.9, other))
+        copied = frozenset({1, 2, 5, 8})
+        check(CONFIGS[3], 16, False, 9, taken(CONFIGS[3], 16, False, 9, 0.9, other, copied), copied)
 
     with pytest.raises(AssertionError):
         check_all()

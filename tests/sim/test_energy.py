@@ -85,7 +85,7 @@ def test_energy_of_the_fire_stage_by_hand(case) -> None:
 def test_lanes_that_share_the_fire_stage_multiply_once_and_keep_membranes_in_memory() -> None:
     core = load_config("mlp")
     fields = {"outputs": 20, "steps": 25, "out_steps": 25, "integer": 0, "direct": 0, "tiles": 1, "slots": 2}
-    events = {what: (count, pj) for _, what, count, pj in fire_events(core, fields, 1)}
+    events = {what: (count, pj) for _, what, count, pj in fire_events(core, fields, 1, 0)}
     assert events["leak multiplications"][0] == 20 * 25
     assert events["membranes read and written"][0] == 2 * 2 * 25
     assert events["membranes read and written"][1] == pytest.approx(access_pj(16 * 16, 16 * 16 * 8))

@@ -73,8 +73,9 @@ def test_no_descriptor_is_faster_than_its_limit(case) -> None:
 def test_the_critical_resource_of_a_layer(case) -> None:
     """Without spikes, the steps of all neurons remain: one cycle each."""
     count = len(case.program.descriptors) - 1
-    silent = descriptor_limits(case.program, [0] * count, 5)
-    busy = descriptor_limits(case.program, [10**6] * count, 5)
+    none = [0] * count
+    silent = descriptor_limits(case.program, none, none, 5)
+    busy = descriptor_limits(case.program, [10**6] * count, none, 5)
     first = decode(case.program.descriptors[0])
     assert first["op"] is Op.LAYER
     assert silent[0].resource == "steps"

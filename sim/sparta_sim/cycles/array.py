@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination
 from sparta_rtl.scanner import QUEUE_LINES
-from sparta_sim.cycles.firing import FireTimes
+from sparta_sim.cycles.firing import FireTimes, copied_positions
 
 __all__ = ["STREAMED_BEGIN", "LayerTimes", "layer_cycles", "layer_times"]
 
@@ -42,12 +42,15 @@ class LayerTimes(NamedTuple):
     ----------
     cycles, entries : int
         As :func:`layer_cycles` returns them.
+    copied : int
+        Positions, times tiles, that take one step for the spikes of another silent position (``fire.py``).
     cue_wait : int
         Cycles in which its last spikes wait for the cue unit, if they are collected.
     """
 
     cycles: int
     entries: int
+    copied: int
     cue_wait: int
 
 
@@ -97,17 +100,23 @@ def layer_times(
 
     fire = FireTimes(config, fields)
     tile = _Tile(config.line)
+    silent = copied = 0
     for rows in _positions(fields, topk):
+        entries = tile.entries
         for group in range(groups):
             for n, row in enumerate(rows):
                 gap = row.gap + (_NEW_POSITION if n == group == 0 else 0)
                 tile.row(gap, row, counts[group], end=n == len(rows) - 1)
-            tile.free = fire.group(tile.issued + _SUMS, group)
+            empty = tile.entries == entries
+            silent += empty
+            copied = copied_positions(config, fields, silent)
+            tile.free = fire.group(tile.issued + _SUMS, group, copied=empty and copied > 0)
     cycles = fire.end
     if fields["destination"] == Destination.TOKENS:
         cycles += fields["out_groups"] - 1
     begin = STREAMED_BEGIN if config.stream_bits else 0
-    return LayerTimes(begin + fields["tiles"] * cycles, fields["tiles"] * tile.entries, fire.cue_wait)
+    tiles = fields["tiles"]
+    return LayerTimes(begin + tiles * cycles, tiles * tile.entries, tiles * copied, fire.cue_wait)
 
 
 def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:

@@ -8,12 +8,18 @@ from sparta_rtl.fire import READ_LEAD
 from sparta_rtl.shared_fire import LOOP_CYCLES
 from sparta_rtl.steps import LANE_CYCLES, POSITIONS_APART, release_step
 
-__all__ = ["FireTimes"]
+__all__ = ["FireTimes", "copied_positions"]
 
 _CURRENT = 6
 """From a sum's read until a step can take its current."""
 _SPIKES, _VALUES, _SHARED = 7, 6, 7
 """From the last step taken, the cycle after the last plane read, or that after the last slot of a step, to the end."""
+
+
+def copied_positions(config: CoreConfig, fields: Mapping[str, int], silent: int) -> int:
+    """How many of a tile's silent positions take one step, for the spikes of the first one (``fire.py``)."""
+    alone = config.fire_share > 1 or fields["groups"] > 1 or fields["integer"] or fields["cues"]
+    return 0 if alone else max(silent - 1, 0)
 
 
 class FireTimes:
@@ -49,23 +55,25 @@ class FireTimes:
         """The last result has been accepted."""
         return self._tail + (self._last_step if self._steps else self._read_end)
 
-    def group(self, full: int, group: int) -> int:
-        """The sums of a group are there in cycle ``full``; the cycle of ``free``."""
-        cycles, last = self._reads[group], group == len(self._reads) - 1
+    def group(self, full: int, group: int, copied: bool = False) -> int:
+        """The sums of a group are there in cycle ``full``; the cycle of ``free``. ``copied`` : it takes one step."""
+        cycles, last = 1 if copied else self._reads[group], group == len(self._reads) - 1
         read = max(full, self._read_end)
         if self._steps and (group == 0 or not self._direct):
             read = max(read, self._released[0])
         self._read_end = read + cycles
         if self._steps and not self._direct:
-            self._fire(read + _CURRENT, group)
+            self._fire(read + _CURRENT, group, copied)
         elif self._steps and last:
             for fired in range(len(self._steps)):
                 self._fire(self._read_end - 1 + _CURRENT, fired)
         return read + 1 + max(cycles - READ_LEAD, 0)
 
-    def _fire(self, ready: int, group: int) -> None:
-        """Steps every ``LANE_CYCLES``; a position's first group may begin while the one before goes on."""
-        steps, last = self._steps[group], group == len(self._steps) - 1
+    def _fire(self, ready: int, group: int, copied: bool = False) -> None:
+        """Steps every ``LANE_CYCLES``; a position may begin while the one before goes on, unless it is copied."""
+        steps, last = 1 if copied else self._steps[group], group == len(self._steps) - 1
+        if copied:
+            ready = max(ready, self._last_step + POSITIONS_APART)
         start = max(ready, *([self._apart, min(self._idle)] if group == 0 else self._idle))
         if self._idle[start % LANE_CYCLES] > start:
             start += 1

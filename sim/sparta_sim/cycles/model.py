@@ -29,8 +29,9 @@ class Prediction:
 
     Parameters
     ----------
-    layer_cycles, layer_entries : tuple of int
-        Cycles from start to done, and active entries, of each descriptor but END.
+    layer_cycles, layer_entries, layer_copied : tuple of int
+        Cycles from start to done, active entries, and positions that copy their spikes
+        (:class:`~sparta_sim.cycles.array.LayerTimes`), of each descriptor but END.
     layer_stalls : tuple of int
         Cycles of ``layer_cycles`` in which tiles wait for streamed weights.
     waits : int
@@ -39,6 +40,7 @@ class Prediction:
 
     layer_cycles: tuple[int, ...]
     layer_entries: tuple[int, ...]
+    layer_copied: tuple[int, ...]
     layer_stalls: tuple[int, ...]
     waits: int
 
@@ -94,6 +96,7 @@ def predict(
     inputs = layer_inputs(program)
     cycles: list[int] = []
     entries: list[int] = []
+    copies: list[int] = []
     stalls: list[int] = []
     waits = 0
     stream = None
@@ -101,11 +104,11 @@ def predict(
         stream = WeightStream(config, len(program.weights), latency)
     for at, word in enumerate(program.descriptors):
         fields = decode(word)
-        active = stalled = 0
+        active = copied = stalled = 0
         match fields["op"]:
             case Op.LAYER:
                 words = layer_words(inputs[at], tensors, config)
-                count, active, cue_wait = layer_times(config, fields, words, k)
+                count, active, copied, cue_wait = layer_times(config, fields, words, k)
                 gap = config.lanes + 1 if fields["destination"] == Destination.LOGITS else 0
                 start = sum(cycles) + at * HANDOVER_CYCLES + (at + 1) * FETCH_CYCLES + waits + 1
                 count, stalled = _tiles(config, fields, count, gap, stream, start)
@@ -136,8 +139,9 @@ def predict(
                 break
         cycles.append(count)
         entries.append(active)
+        copies.append(copied)
         stalls.append(stalled)
-    return Prediction(tuple(cycles), tuple(entries), tuple(stalls), waits)
+    return Prediction(tuple(cycles), tuple(entries), tuple(copies), tuple(stalls), waits)
 
 
 def _tiles(

@@ -11,6 +11,7 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import DESCRIPTOR_WORDS, USED_WORDS, Destination, Op, decode
 from sparta_hw.numerics import EXP_TABLE, unsigned_bits
 from sparta_hw.program import Program
+from sparta_sim.cycles.firing import copied_positions
 from sparta_sim.cycles.model import layer_words
 from sparta_sim.energy.figures import access_pj, adder_pj, dram_pj, multiplier_pj
 from sparta_sim.energy.firing import fire_events
@@ -63,12 +64,15 @@ class LayerWork:
         Active entries over all windows and groups: weight rows read.
     lines : int
         Spike lines read.
+    silent : int
+        Positions without an active entry.
     """
 
     positions: int
     spike_bits: int
     entries: int
     lines: int
+    silent: int
 
 
 def _positions(fields: Fields, k: int) -> tuple[int, int]:
@@ -113,7 +117,23 @@ def layer_work(config: CoreConfig, fields: Fields, words: NDArray[np.int64], k: 
 
     lines = ((high - 1) // config.line - low // config.line + 1).sum() * fields["groups"]
     height, width = _positions(fields, k)
-    return LayerWork(height * width, over_windows(ones), over_windows(active), int(lines))
+    silent = _silent_positions(fields, active, k)
+    return LayerWork(height * width, over_windows(ones), over_windows(active), int(lines), silent)
+
+
+def _silent_positions(fields: Fields, active: NDArray[np.int64], k: int) -> int:
+    """Output positions without an active entry in their window."""
+    height, width = _positions(fields, k)
+    columns = np.arange(width) * fields["x_step"] - fields["x_start"]
+    low = np.clip(columns, 0, fields["row_pitch"])
+    high = np.clip(columns + fields["run"], low, fields["row_pitch"])
+    rows = np.arange(fields["in_height"])[:, None] * fields["row_pitch"]
+    before = np.concatenate([[0], np.cumsum(active)])
+    of_rows = before[rows + high] - before[rows + low]
+    above = np.concatenate([np.zeros((1, width), np.int64), np.cumsum(of_rows, axis=0)])
+    top = np.arange(height) * fields["y_step"] - fields["pad"]
+    first, end = (np.clip(row, 0, fields["in_height"]) for row in (top, top + fields["kernel_height"]))
+    return int((above[end] == above[first]).sum())
 
 
 def count_activity(program: Program, tensors: Mapping[str, NDArray], k: int) -> list[Activity]:
@@ -191,7 +211,8 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
             access_pj(row_bits, config.weight_rows * row_bits),
         )
         yield Part.EXTERNAL, "weight rows streamed", streamed, dram_pj(row_bits)
-    yield from fire_events(config, fields, work.positions)
+    copied = copied_positions(config, fields, work.silent)
+    yield from fire_events(config, fields, work.positions - copied, copied)
     if fields["destination"] in (Destination.SPIKES, Destination.TOKENS, Destination.COUNTS):
         segments = work.positions * tiles * fields["slots"] * fields["out_groups"]
         yield Part.MEMORIES, "spike segments written", segments, _line_pj(config, config.fire_lanes)

@@ -11,8 +11,8 @@ from sparta_sim.energy.parts import Events, Part
 __all__ = ["fire_events"]
 
 
-def fire_events(config: CoreConfig, fields: Mapping[str, int], positions: int) -> Events:
-    """What the fire stage does for a layer: every lane takes every step, whatever spiked.
+def fire_events(config: CoreConfig, fields: Mapping[str, int], fired: int, copied: int) -> Events:
+    """What the fire stage does for a layer: every lane takes every step of a position that it fires.
 
     Parameters
     ----------
@@ -20,29 +20,28 @@ def fire_events(config: CoreConfig, fields: Mapping[str, int], positions: int) -
         The core.
     fields : mapping
         Of a LAYER descriptor.
-    positions : int
-        Output positions.
+    fired, copied : int
+        Output positions that take all their steps, and those that take one.
     """
-    results, planes = positions * fields["outputs"], fields["steps"]
+    outputs, planes = fields["outputs"], fields["steps"]
     spiking = not fields["integer"] or fields["direct"]
-    currents = 1 if fields["integer"] else planes
+    currents = fired * (1 if fields["integer"] else planes) + copied
     if fields["integer"]:
-        yield Part.FIRE, "plane additions", results * planes, adder_pj(config.sum_bits)
-    yield Part.FIRE, "bias additions", results * currents, adder_pj(config.sum_bits)
+        yield Part.FIRE, "plane additions", outputs * fired * planes, adder_pj(config.sum_bits)
+    yield Part.FIRE, "bias additions", outputs * currents, adder_pj(config.sum_bits)
     if spiking:
-        steps = fields["out_steps"]
+        steps = fired * fields["out_steps"] + copied
         own = config.fire_share == 1
         multiplications, additions = (2, 5) if own else (1, 4)
         leak = multiplier_pj(config.membrane_bits, config.tau_bits)
-        yield Part.FIRE, "leak multiplications", multiplications * results * steps, leak
+        yield Part.FIRE, "leak multiplications", multiplications * outputs * steps, leak
         membrane = adder_pj(config.membrane_bits)
-        yield Part.FIRE, "membrane additions", additions * results * steps, membrane
-        rows = positions * fields["tiles"]
+        yield Part.FIRE, "membrane additions", additions * outputs * steps, membrane
         if own:
-            moved = rows * (currents + steps)
+            moved = fields["tiles"] * (currents + steps)
             yield Part.MEMORIES, "currents written and read", moved, _current_pj(config)
         else:
-            taken = rows * fields["slots"] * steps
+            taken = fields["tiles"] * fields["slots"] * steps
             yield Part.MEMORIES, "parameters read", taken, _slot_pj(config, lane_header(config).size)
             yield (
                 Part.MEMORIES,
