@@ -270,10 +270,11 @@ NAMED_CONFIGS = {
         ),
         CoreConfig(
             name="nmnist",
+            steps=16,
             max_steps=16,
             max_tokens=128,
             max_features=128,
-            spike_lines=4096,
+            spike_lines=2560,
             weight_rows=16384,
             layers=48,
         ),

@@ -1,6 +1,6 @@
 """Spike cues: sums over the spike words of a position's channels, collected as they are fired, then divided."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -163,13 +163,31 @@ class CueUnit(wiring.Component):
                 begun = Mux(begins[1], Mux(clear, 0, before[name]), sums[name])
                 m.d.sync += sums[name].eq(begun + counts[name])
 
-        complete = delay(m, last_tile, _SUMS_CYCLES)
-        written = delay(m, row, _SUMS_CYCLES)
+        m.d.comb += [
+            memory.read.en.eq(load | self.cues.en),
+            memory.read.addr.eq(Mux(load, place, self.cues.addr)),
+            self.cues.data.eq(memory.read.data),
+        ]
+        at_write = (delay(m, signal, _SUMS_CYCLES) for signal in (row, last_tile))
+        dividing = self._write(m, memory.write, write, sums, *at_write)
+        m.d.comb += self.idle.eq(~Cat(left, masked, counting, write, dividing, self.i.valid).any())
+        return m
+
+    def _write(
+        self,
+        m: Module,
+        port: wiring.PureInterface,
+        write: Signal,
+        sums: data.View,
+        row: Value,
+        complete: Value,
+    ) -> Signal:
+        """Sums of a position to its row, or when they are complete, its cues: high until these are there."""
         divided = Signal.like(row)
         dividing = Signal()
-        m.submodules.divider = divider = CueDivider(config)
+        m.submodules.divider = divider = CueDivider(self._config)
         with m.If(divider.start):
-            m.d.sync += [divided.eq(written), dividing.eq(1)]
+            m.d.sync += [divided.eq(row), dividing.eq(1)]
         with m.Elif(divider.done):
             m.d.sync += dividing.eq(0)
         m.d.comb += [
@@ -177,15 +195,11 @@ class CueUnit(wiring.Component):
             divider.sums.eq(sums),
             divider.channels.eq(self.outputs),
             divider.steps.eq(self.steps),
-            memory.read.en.eq(load | self.cues.en),
-            memory.read.addr.eq(Mux(load, place, self.cues.addr)),
-            self.cues.data.eq(memory.read.data),
-            memory.write.en.eq(divider.done | (write & ~complete)),
-            memory.write.addr.eq(Mux(divider.done, divided, written)),
-            memory.write.data.eq(Mux(divider.done, divider.cues.as_value(), sums.as_value())),
-            self.idle.eq(~Cat(left, masked, counting, write, dividing, self.i.valid).any()),
+            port.en.eq(divider.done | (write & ~complete)),
+            port.addr.eq(Mux(divider.done, divided, row)),
+            port.data.eq(Mux(divider.done, divider.cues.as_value(), sums.as_value())),
         ]
-        return m
+        return dividing
 
     def _words(self, m: Module, load: Signal) -> list[Signal]:
         """Complete words, one a lane, loaded with the last group and shifted to the next step each cycle."""

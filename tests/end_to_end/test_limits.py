@@ -44,6 +44,15 @@ def test_nmnist() -> None:
     assert found["attention"].ratio <= 1.05
 
 
+def test_gesture() -> None:
+    """Most positions are silent, and copy their spikes: their steps are in neither side of the ratio."""
+    workload = untrained_workload("gesture", 1)
+    assert units(workload, 89)["whole inference"].ratio <= 1.10
+    found = units(workload, 16)["whole inference"]
+    assert found.ratio <= 1.27
+    assert found.measured <= 117_536
+
+
 def test_attention_among_256_tokens_follows_k_squared() -> None:
     """Two heads of 32 features on 16 lanes, as in the gesture network: 2 K^2 D multiplications on 32 multipliers."""
     fields = {"pitch": 4, "chunks": 2, "to_tokens": 1}
