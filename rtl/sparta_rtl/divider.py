@@ -68,6 +68,10 @@ class SerialDivider(wiring.Component):
         left = Signal(range(cycles + 1))
         m.d.comb += self.quotient.eq(found)
         m.d.sync += self.done.eq(~self.start & (left == 1))
+        rest: Value = remainder
+        coming: Value = found
+        for n in range(self._bits_per_cycle):
+            rest, coming = self._bit(m, n, rest, coming, divisor)
         with m.If(self.start):
             m.d.sync += [
                 divisor.eq(self.denominator),
@@ -76,10 +80,6 @@ class SerialDivider(wiring.Component):
                 left.eq(cycles),
             ]
         with m.Elif(left != 0):
-            rest: Value = remainder
-            coming: Value = found
-            for n in range(self._bits_per_cycle):
-                rest, coming = self._bit(m, n, rest, coming, divisor)
             m.d.sync += [remainder.eq(rest), found.eq(coming), left.eq(left - 1)]
         return m
 
