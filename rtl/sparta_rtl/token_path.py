@@ -188,16 +188,18 @@ class TokenPath:
         """To the pool, or to the tokens of the next layer; and to the feedback controller's sum."""
         attend, o, writer = self.attention.layer, self.attention.o, self.token_writer
         sums = StreamSlice(self.pool.i.payload.shape())
+        to_tokens = Signal()
         m.submodules.attention_slice = self._core.abortable(sums)
         connect(m, sums.o, self.pool.i)
+        m.d.sync += to_tokens.eq(attend.to_tokens)
         m.d.comb += [
-            sums.i.valid.eq(o.valid & ~attend.to_tokens),
+            sums.i.valid.eq(o.valid & ~to_tokens),
             sums.i.payload.feature.eq(o.payload.feature),
             sums.i.payload.value.eq(o.payload.value << attend.pool_shift),
             Signal.cast(writer.layer).eq(Signal.cast(attend)),
-            writer.i.valid.eq(o.valid & attend.to_tokens),
+            writer.i.valid.eq(o.valid & to_tokens),
             writer.i.payload.eq(o.payload),
-            o.ready.eq(Mux(attend.to_tokens, writer.i.ready, sums.i.ready)),
+            o.ready.eq(Mux(to_tokens, writer.i.ready, sums.i.ready)),
             self.feedback.valid.eq(o.valid & o.ready),
             self.feedback.value.eq(o.payload.value),
         ]
