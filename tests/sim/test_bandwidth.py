@@ -38,7 +38,8 @@ def with_tiles_of(program: Program, cycles: float, seed: int) -> Prediction:
         else 50
         for f in layers(program)
     ]
-    return Prediction(tuple(counts), (0,) * len(counts), (0,) * len(counts), 0)
+    nothing = (0,) * len(counts)
+    return Prediction(tuple(counts), nothing, nothing, nothing, 0)
 
 
 def stalls(program: Program, prediction: Prediction, inferences: int = 60) -> int:
