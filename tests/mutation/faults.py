@@ -197,10 +197,10 @@ FAULTS = (
         "left.eq(layer.steps)",
     ),
     Fault(
-        "wrong position: any position is taken for a silent one",
+        "wrong position: one whose last line is empty is taken for a silent one",
         "issue.py",
-        "(some | found) & ~(last & line.end)",
-        "found & ~(last & line.end)",
+        "picked.silent.eq(~(some | found))",
+        "picked.silent.eq(~found)",
     ),
     Fault(
         "wrong order: a copied position overtakes the one before",
