@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination
 from sparta_rtl.scanner import QUEUE_LINES
-from sparta_sim.cycles.firing import FireTimes, copied_positions
+from sparta_sim.cycles.firing import FireTimes, copies_silent
 
 __all__ = ["STREAMED_BEGIN", "LayerTimes", "layer_cycles", "layer_times"]
 
@@ -100,23 +100,23 @@ def layer_times(
 
     fire = FireTimes(config, fields)
     tile = _Tile(config.line)
-    silent = copied = 0
+    copies, silent = copies_silent(config, fields), 0
     for rows in _positions(fields, topk):
         entries = tile.entries
         for group in range(groups):
             for n, row in enumerate(rows):
                 gap = row.gap + (_NEW_POSITION if n == group == 0 else 0)
                 tile.row(gap, row, counts[group], end=n == len(rows) - 1)
-            empty = tile.entries == entries
+            empty = copies and tile.entries == entries
+            tile.free = fire.group(tile.issued + _SUMS, group, copied=empty and silent > 0)
             silent += empty
-            copied = copied_positions(config, fields, silent)
-            tile.free = fire.group(tile.issued + _SUMS, group, copied=empty and copied > 0)
     cycles = fire.end
     if fields["destination"] == Destination.TOKENS:
         cycles += fields["out_groups"] - 1
     begin = STREAMED_BEGIN if config.stream_bits else 0
     tiles = fields["tiles"]
-    return LayerTimes(begin + tiles * cycles, tiles * tile.entries, tiles * copied, fire.cue_wait)
+    copied = tiles * max(silent - 1, 0)
+    return LayerTimes(begin + tiles * cycles, tiles * tile.entries, copied, fire.cue_wait)
 
 
 def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:

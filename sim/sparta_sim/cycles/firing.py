@@ -8,7 +8,7 @@ from sparta_rtl.fire import READ_LEAD
 from sparta_rtl.shared_fire import LOOP_CYCLES
 from sparta_rtl.steps import LANE_CYCLES, POSITIONS_APART, release_step
 
-__all__ = ["FireTimes", "copied_positions"]
+__all__ = ["FireTimes", "copies_silent"]
 
 _CURRENT = 6
 """From a sum's read until a step can take its current."""
@@ -16,10 +16,9 @@ _SPIKES, _VALUES, _SHARED = 7, 6, 7
 """From the last step taken, the cycle after the last plane read, or that after the last slot of a step, to the end."""
 
 
-def copied_positions(config: CoreConfig, fields: Mapping[str, int], silent: int) -> int:
-    """How many of a tile's silent positions take one step, for the spikes of the first one (``fire.py``)."""
-    alone = config.fire_share > 1 or fields["groups"] > 1 or fields["integer"] or fields["cues"]
-    return 0 if alone else max(silent - 1, 0)
+def copies_silent(config: CoreConfig, fields: Mapping[str, int]) -> bool:
+    """Whether a tile's silent positions take one step, for the spikes of the first one (``fire.py``)."""
+    return not (config.fire_share > 1 or fields["groups"] > 1 or fields["integer"] or fields["cues"])
 
 
 class FireTimes:

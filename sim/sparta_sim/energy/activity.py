@@ -11,7 +11,7 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import DESCRIPTOR_WORDS, USED_WORDS, Destination, Op, decode
 from sparta_hw.numerics import EXP_TABLE, unsigned_bits
 from sparta_hw.program import Program
-from sparta_sim.cycles.firing import copied_positions
+from sparta_sim.cycles.firing import copies_silent
 from sparta_sim.cycles.model import layer_words
 from sparta_sim.energy.figures import access_pj, adder_pj, dram_pj, multiplier_pj
 from sparta_sim.energy.firing import fire_events
@@ -80,14 +80,20 @@ def _positions(fields: Fields, k: int) -> tuple[int, int]:
     return (1, k) if fields["ranked"] else (fields["out_height"], fields["out_width"])
 
 
+def _columns(fields: Fields, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First entry, and end, of each window in a row of the input; none where they are equal."""
+    columns = np.arange(width) * fields["x_step"] - fields["x_start"]
+    low = np.clip(columns, 0, fields["row_pitch"])
+    return low, np.clip(columns + fields["run"], low, fields["row_pitch"])
+
+
 def _window_rows(fields: Fields, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First entry, and end, of each row of each window that lies in the input."""
     height, width = _positions(fields, k)
     rows = np.arange(height)[:, None] * fields["y_step"] - fields["pad"]
     rows = (rows + np.arange(fields["kernel_height"])).reshape(-1)
     rows = rows[(rows >= 0) & (rows < fields["in_height"])] * fields["row_pitch"]
-    columns = np.arange(width) * fields["x_step"] - fields["x_start"]
-    low, high = np.maximum(columns, 0), np.minimum(columns + fields["run"], fields["row_pitch"])
+    low, high = _columns(fields, width)
     inside = low < high
     return (rows[:, None] + low[inside]).reshape(-1), (rows[:, None] + high[inside]).reshape(-1)
 
@@ -124,9 +130,7 @@ def layer_work(config: CoreConfig, fields: Fields, words: NDArray[np.int64], k: 
 def _silent_positions(fields: Fields, active: NDArray[np.int64], k: int) -> int:
     """Output positions without an active entry in their window."""
     height, width = _positions(fields, k)
-    columns = np.arange(width) * fields["x_step"] - fields["x_start"]
-    low = np.clip(columns, 0, fields["row_pitch"])
-    high = np.clip(columns + fields["run"], low, fields["row_pitch"])
+    low, high = _columns(fields, width)
     rows = np.arange(fields["in_height"])[:, None] * fields["row_pitch"]
     before = np.concatenate([[0], np.cumsum(active)])
     of_rows = before[rows + high] - before[rows + low]
@@ -211,7 +215,7 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
             access_pj(row_bits, config.weight_rows * row_bits),
         )
         yield Part.EXTERNAL, "weight rows streamed", streamed, dram_pj(row_bits)
-    copied = copied_positions(config, fields, work.silent)
+    copied = max(work.silent - 1, 0) if copies_silent(config, fields) else 0
     yield from fire_events(config, fields, work.positions - copied, copied)
     if fields["destination"] in (Destination.SPIKES, Destination.TOKENS, Destination.COUNTS):
         segments = work.positions * tiles * fields["slots"] * fields["out_groups"]
