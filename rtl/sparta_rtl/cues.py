@@ -14,17 +14,22 @@ from sparta_rtl.popcount import popcount
 __all__ = ["CueUnit", "cue_item_cycles", "cue_row_bits", "cue_tail_cycles"]
 
 _SUMS_CYCLES = 3
-"""Cycles beyond T from a last group to its sums."""
+"""Cycles beyond those of counting from a last group to its sums."""
 
 
-def cue_item_cycles(config: CoreConfig, steps: int) -> int:
-    """Cycles from one item to the next: T, but as many as a division takes at least."""
-    return max(steps, cue_division_cycles(config))
+def _counting_cycles(config: CoreConfig, steps: int, copied: bool) -> int:
+    """Cycles in which an item is counted: T, but if it is copied no more than a division takes."""
+    return min(steps, cue_division_cycles(config)) if copied else steps
 
 
-def cue_tail_cycles(config: CoreConfig, steps: int) -> int:
-    """Cycles from the end of a layer, T = ``steps``, until its cues are in memory."""
-    return steps + _SUMS_CYCLES + cue_division_cycles(config) + 1
+def cue_item_cycles(config: CoreConfig, steps: int, copied: bool = False) -> int:
+    """Cycles from one item, of T = ``steps`` or copied, to the next: at least as many as a division takes."""
+    return max(_counting_cycles(config, steps, copied), cue_division_cycles(config))
+
+
+def cue_tail_cycles(config: CoreConfig, steps: int, copied: bool = False) -> int:
+    """Cycles from the acceptance of a layer's last item, of T = ``steps`` or copied, until its cues are in memory."""
+    return _counting_cycles(config, steps, copied) + _SUMS_CYCLES + cue_division_cycles(config) + 1
 
 
 def cue_row_bits(config: CoreConfig) -> int:
@@ -41,8 +46,9 @@ class CueUnit(wiring.Component):
         burst: w_t & w_{t+1}             rate: w_t
 
     ``real`` leaves out lanes beyond the layer's last channel: they are silent, and would otherwise add T to
-    ``first``. Sums of a position start from zero with its first tile, so nothing has to be cleared. With the last tile
-    they are complete: what goes to memory then is the cues (:class:`~sparta_rtl.cue_divider.CueDivider`).
+    ``first``. What the words of silent positions add is kept, and added at once for each that copies them
+    (``fire.py``). Sums of a position start from zero with its first tile, so nothing has to be cleared. With the last
+    tile they are complete: what goes to memory then is the cues (:class:`~sparta_rtl.cue_divider.CueDivider`).
 
     Parameters
     ----------
@@ -68,8 +74,8 @@ class CueUnit(wiring.Component):
     Notes
     -----
     ``steps``, ``cue_base``, ``outputs`` and ``tiles`` are stable until idle. From a last group to the next one that is
-    accepted: :func:`cue_item_cycles`. Its sums are in memory T + 3 cycles after it, its cues as many later as a
-    division takes. The next item of the same row goes on with the sums before that.
+    accepted: :func:`cue_item_cycles`. Its sums are in memory T + 3 cycles after it, sooner if it is copied, its cues as
+    many later as a division takes. The next item of the same row goes on with the sums before that.
     """
 
     i: stream.Interface
@@ -112,6 +118,8 @@ class CueUnit(wiring.Component):
         place = Signal.like(self.cues.addr)
         first_tile = Signal()
         last_tile = Signal()
+        kept = Signal()
+        copied = Signal()
         same = Signal()
         m.d.comb += place.eq(self.cue_base + item.position)
         missing = Signal(signed(16))
@@ -120,6 +128,8 @@ class CueUnit(wiring.Component):
                 row.eq(place),
                 first_tile.eq(item.first_tile),
                 last_tile.eq(is_next(item.tile, self.tiles)),
+                kept.eq(item.kept),
+                copied.eq(item.copied),
                 same.eq((row == place) & ~item.first_tile),
                 missing.eq((item.tile + 1) * config.lanes - self.outputs),
             ]
@@ -128,7 +138,8 @@ class CueUnit(wiring.Component):
         masks = self._masks(m, load, words, missing)
 
         # load -> left = T..1: masks of step t -> masked: popcounts -> counting: they are added -> write.
-        left = Signal(range(config.max_steps + 1))
+        period = cue_division_cycles(config)
+        left = Signal(range(max(config.max_steps, period) + 1))
         started = Signal()
         masked = Signal()
         counting = Signal()
@@ -137,7 +148,9 @@ class CueUnit(wiring.Component):
         before = data.View(layout, delay(m, memory.read.data[: layout.size], 2))
         begins = Signal(2)
         ends = Signal(2)
-        clear = delay(m, first_tile, 2)
+        silent = Signal(layout)
+        first_count = delay(m, started, 2)
+        clear, keeps, copies = (delay(m, of_item, 2) for of_item in (first_tile, kept, copied))
         m.d.sync += [
             started.eq(load),
             begins.eq(Cat(started & ~same, begins)),
@@ -147,11 +160,14 @@ class CueUnit(wiring.Component):
             write.eq(ends[1]),
         ]
         m.d.sync += [counts[name].eq(popcount(delay(m, mask, 1))) for name, mask in masks.items()]
-        period = cue_division_cycles(config)
-        wait = Signal(range(max(config.max_steps, period) + 1))
+        wait = Signal.like(left)
+        longer = self.steps > period
         with m.If(load):
-            m.d.sync += [left.eq(self.steps), busy.eq(1)]
-            m.d.sync += wait.eq(Mux(self.steps > period, self.steps, period))
+            m.d.sync += [
+                left.eq(Mux(longer & item.copied, period, self.steps)),
+                wait.eq(Mux(longer & ~item.copied, self.steps, period)),
+                busy.eq(1),
+            ]
         with m.Else():
             m.d.sync += busy.eq(wait > 2)
             with m.If(wait != 0):
@@ -159,9 +175,11 @@ class CueUnit(wiring.Component):
             with m.If(left != 0):
                 m.d.sync += left.eq(left - 1)
         for name in masks:
-            with m.If(counting):
+            with m.If(counting & (first_count | ~copies)):
                 begun = Mux(begins[1], Mux(clear, 0, before[name]), sums[name])
-                m.d.sync += sums[name].eq(begun + counts[name])
+                m.d.sync += sums[name].eq(begun + Mux(copies, silent[name], counts[name]))
+            with m.If(counting & keeps):
+                m.d.sync += silent[name].eq(Mux(first_count, 0, silent[name]) + counts[name])
 
         m.d.comb += [
             memory.read.en.eq(load | self.cues.en),

@@ -35,8 +35,8 @@ class FireStage(wiring.Component):
     (:class:`~sparta_rtl.steps.StepSchedule`). With ``layer.integer`` the steps are bit planes, recombined most
     significant first (Horner's rule). With ``layer.direct`` too, what comes out is the current of ``out_steps`` steps.
 
-    The silent positions of a tile, those without an active entry, have the same spikes. In layers with T <= S and
-    without cues, only the first one takes its steps; its words are kept, and the others copy them in a step each.
+    The silent positions of a tile, those without an active entry, have the same spikes. In layers with T <= S only the
+    first one takes its steps; its words are kept, and the others copy them in a step each.
 
     Members
     -------
@@ -152,7 +152,7 @@ class FireStage(wiring.Component):
             self.free.eq(
                 stage.valid & (copied | (remaining == READ_LEAD) | (first & (remaining < READ_LEAD)))
             ),
-            alike.eq((layer.groups == 1) & ~layer.integer & ~layer.cues),
+            alike.eq((layer.groups == 1) & ~layer.integer),
         ]
         with m.If(stage.valid):
             m.d.sync += [step.eq(Mux(last, 0, step + 1)), first.eq(last), fresh.eq(position_end)]
@@ -331,6 +331,7 @@ class FireStage(wiring.Component):
             m.d.sync += self.idle.eq(0)
         with m.Elif((spikes_taken & spikes.r_data[-1]) | (values_taken & queued.final)):
             m.d.sync += self.idle.eq(1)
+        m.d.comb += [item.kept.eq(spiked.kept), item.copied.eq(spiked.copied)]
         self._addresses(m, item, value.item, spikes_end | values_end, integer | spiked.position_end)
 
     def _addresses(

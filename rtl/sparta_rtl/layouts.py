@@ -77,7 +77,8 @@ def spike_item_layout(config: CoreConfig) -> data.StructLayout:
 
     line : row of the spike memory;  segment : which F entries of it;  position : token index;  tile : channels
     tile * P and up, those of this slot where lanes share the fire stage;  first_tile : channel 0 is among them;
-    first_group, last_group : their words begin, are complete;
+    first_group, last_group : their words begin, are complete;  kept : later positions of the tile that are silent have
+    the same words;  copied : this is one of them;
     words : lane-major, S bits a lane, bit s = step s of the group, zero beyond T.
     """
     return data.StructLayout(
@@ -90,6 +91,8 @@ def spike_item_layout(config: CoreConfig) -> data.StructLayout:
             "first_tile": 1,
             "first_group": 1,
             "last_group": 1,
+            "kept": 1,
+            "copied": 1,
             "words": data.ArrayLayout(unsigned(config.steps), config.fire_lanes),
         }
     )

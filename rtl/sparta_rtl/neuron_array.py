@@ -74,7 +74,7 @@ class NeuronArray(wiring.Component):
                 2 cycles; the first group of a position beside another one, in the cycles between, but 3 cycles after
                 the first step of the last group before; others when all steps before are taken; its buffer is free
                 again 2 cycles after step max(0, (S - 7) // 2), with ``direct`` after the position's last step
-        copy    (T <= S, no cues) a silent position after the tile's first one is read in one cycle and takes one step,
+        copy    (T <= S) a silent position after the tile's first one is read in one cycle and takes one step,
                 3 cycles after the last step before
         tile    7 cycles after its last step (with integer results 6 after its last plane, and out_groups - 1
                 more as bit planes)

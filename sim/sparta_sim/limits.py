@@ -9,6 +9,8 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op, RankBy, decode
 from sparta_hw.program import Program
 from sparta_sim.cycles.model import Prediction
+from sparta_sim.cycles.selection import rank_period
+from sparta_sim.windows import lines_read, positions
 
 __all__ = ["Limit", "Ratio", "array_ratio", "descriptor_limits", "unit_ratios"]
 
@@ -56,9 +58,10 @@ class Limit:
     Parameters
     ----------
     cycles : float
-        0 for units whose time should vanish behind the others': selection, gathering, pooling.
-    resource : {"entries", "steps", "multiplications", ""}
-        Active entries into the accumulators; HI-LIF steps or bit planes; attention.
+        0 for the units whose work does not grow with positions or tokens: pooling, feedback.
+    resource : {"entries", "steps", "lines", "multiplications", "tokens", ""}
+        Active entries into the accumulators;  HI-LIF steps or bit planes;  lines out of the spike memory;  attention;
+        records, cues or lines of tokens, or hidden units of their MLP, one after the other.
     """
 
     cycles: float
@@ -66,12 +69,14 @@ class Limit:
 
 
 def descriptor_limits(
-    program: Program, entries: Sequence[float], copied: Sequence[float], k: float
+    program: Program, entries: Sequence[float], copied: Sequence[float], k: int
 ) -> list[Limit]:
     """Limit of each descriptor but END.
 
     A LAYER cannot be faster than its active entries times tiles, nor than P lanes take for the steps of all its
-    neurons, one step where spikes are copied; attention has ``2 K^2 D`` multiplications for ``2 P`` multipliers.
+    neurons, one step where spikes are copied, nor than one port of the spike memory takes for the lines of its windows;
+    attention has ``2 K^2 D`` multiplications for ``2 P`` multipliers. Units that handle tokens take a cycle for each
+    record, row of cues, line of a token, or hidden unit of the token MLP, and one for each entry that they list.
 
     Parameters
     ----------
@@ -81,7 +86,7 @@ def descriptor_limits(
         Active entries of each descriptor, times tiles, of one sample or mean.
     copied : sequence of float (descriptors,)
         Positions of each descriptor, times tiles, that copy their spikes.
-    k : float
+    k : int
         Tokens that attend.
     """
     return [
@@ -90,23 +95,34 @@ def descriptor_limits(
     ]
 
 
-def _limit(config: CoreConfig, fields: dict[str, int], entries: float, copied: float, k: float) -> Limit:
+def _limit(config: CoreConfig, fields: dict[str, int], entries: float, copied: float, k: int) -> Limit:
     match fields["op"]:
         case Op.LAYER:
-            steps = _firing_cycles(config, fields, copied, k)
-            return Limit(entries, "entries") if entries >= steps else Limit(steps, "steps")
+            steps = Limit(_firing_cycles(config, fields, copied, k), "steps")
+            lines = Limit(fields["tiles"] * lines_read(config, fields, k), "lines")
+            return max(Limit(entries, "entries"), steps, lines, key=lambda limit: limit.cycles)
         case Op.ATTEND:
             return Limit(k * k * fields["pitch"], "multiplications")
+        case Op.SCORE:
+            return Limit(fields["tokens"] * fields["scales"], "tokens")
+        case Op.RANK:
+            listed = fields["groups"] if RankBy(fields["by"]) is RankBy.RATE else k
+            return Limit(fields["tokens"] * rank_period(fields) + listed, "tokens")
+        case Op.GATE:
+            lines_a_token = max(fields["groups"], config.groups(config.token_bits))
+            return Limit(fields["chunks"] * fields["tokens"] * lines_a_token, "tokens")
+        case Op.GATHER:
+            return Limit(k * fields["lines"], "tokens")
         case _:
             return Limit(0, "")
 
 
-def _firing_cycles(config: CoreConfig, fields: dict[str, int], copied: float, k: float) -> float:
-    positions = k if fields["ranked"] else fields["out_width"] * fields["out_height"]
+def _firing_cycles(config: CoreConfig, fields: dict[str, int], copied: float, k: int) -> float:
+    height, width = positions(fields, k)
     spiking_steps = fields["out_steps"] if fields["direct"] else fields["steps"] * (not fields["integer"])
     planes = fields["steps"] if fields["integer"] else 0
     step = fields["slots"] if config.fire_share > 1 else 1
-    return (fields["tiles"] * positions - copied) * (planes + step * spiking_steps) + copied
+    return (fields["tiles"] * height * width - copied) * (planes + step * spiking_steps) + copied
 
 
 def array_ratio(program: Program, predictions: Sequence[Prediction], goal: float | None = None) -> Ratio:

@@ -1,4 +1,5 @@
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -42,8 +43,11 @@ def tiles_of(config: CoreConfig, channels: int) -> int:
     return -(-channels // config.lanes) + 1
 
 
-def items(config: CoreConfig, spikes: IntArray) -> list[dict[str, int]]:
-    """Items in the neuron array's order: tile, position, group."""
+def items(config: CoreConfig, spikes: IntArray, silent: Sequence[int] = ()) -> list[dict[str, int]]:
+    """Items in the neuron array's order: tile, position, group; later ``silent`` positions have the words of the first.
+
+    Their own words are zero here, so that it shows where these count.
+    """
     tokens, channels, steps = spikes.shape
     tiles, groups = tiles_of(config, channels), config.groups(steps)
     padded = np.zeros((tokens, tiles * config.lanes, groups * config.steps), int)
@@ -54,8 +58,10 @@ def items(config: CoreConfig, spikes: IntArray) -> list[dict[str, int]]:
             "tile": tile,
             "first_tile": tile == 0,
             "last_group": group == groups - 1,
+            "kept": position in silent[:1],
+            "copied": position in silent[1:],
             "words": [
-                int(sum(int(bit) << s for s, bit in enumerate(word)))
+                int(sum(int(bit) << s for s, bit in enumerate(word))) * (position not in silent[1:])
                 for word in padded[
                     position,
                     tile * config.lanes : (tile + 1) * config.lanes,
@@ -69,7 +75,9 @@ def items(config: CoreConfig, spikes: IntArray) -> list[dict[str, int]]:
     ]
 
 
-def run(config: CoreConfig, layers: list[IntArray], stall: float = 0.0) -> tuple[list[IntArray], list[int]]:
+def run(
+    config: CoreConfig, layers: list[IntArray], stall: float = 0.0, silent: Sequence[int] = ()
+) -> tuple[list[IntArray], list[int]]:
     """Cues of one layer after the other, and the cycles between accepted last groups."""
     dut, rng, results, accepted = CueUnit(config), random.Random(7), [], []
     layout = cue_layout(config)
@@ -81,7 +89,7 @@ def run(config: CoreConfig, layers: list[IntArray], stall: float = 0.0) -> tuple
             ctx.set(dut.steps, steps)
             ctx.set(dut.outputs, channels)
             ctx.set(dut.tiles, tiles_of(config, channels))
-            for item in items(config, spikes):
+            for item in items(config, spikes, silent):
                 while rng.random() < stall:
                     await ctx.tick()
                     cycle += 1
@@ -144,6 +152,24 @@ def test_cues_equal_reference(
     results, _ = run(core(lanes, steps, max_steps), layers, stall)
     for spikes, found in zip(layers, results, strict=True):
         np.testing.assert_array_equal(found, reference(spikes))
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.7])
+@pytest.mark.parametrize("length", [1, 3, 8])
+@pytest.mark.parametrize("silent", [(0, 1, 2, 3, 4, 5), (1, 3, 4), (0, 5), (4,)])
+def test_copied_items_count_as_the_one_that_was_kept(
+    silent: tuple[int, ...], length: int, stall: float
+) -> None:
+    layers = [random_spikes((6, 10, length), seed=seed) for seed in (1, 2)]
+    for spikes in layers:
+        spikes[list(silent)] = spikes[silent[0]]
+    config = core(4, 8, 8)
+    results, accepted = run(config, layers, stall, silent)
+    for spikes, found in zip(layers, results, strict=True):
+        np.testing.assert_array_equal(found, reference(spikes))
+    if not stall:
+        cycles = [cue_item_cycles(config, length, position in silent[1:]) for position in range(6)]
+        assert list(np.diff(accepted[:6])) == cycles[:5]
 
 
 def test_layers_of_different_length_share_the_unit() -> None:

@@ -67,7 +67,7 @@ def test_layers_add_up_to_the_predicted_total(case) -> None:
 def test_no_descriptor_is_faster_than_its_limit(case) -> None:
     for layer in measure_estimate(case.program, [case.vectors(5)])["runs"][0]["layers"]:
         assert 0 <= layer["limit"] <= layer["predicted"]
-        assert (layer["unit"] in ("layer", "attend")) == (layer["limit"] > 0) == (layer["resource"] != "")
+        assert (layer["unit"] in ("pool", "feedback")) == (layer["limit"] == 0) == (layer["resource"] == "")
 
 
 def test_the_critical_resource_of_a_layer(case) -> None:

@@ -44,14 +44,14 @@ class LayerTimes(NamedTuple):
         As :func:`layer_cycles` returns them.
     copied : int
         Positions, times tiles, that take one step for the spikes of another silent position (``fire.py``).
-    cue_wait : int
-        Cycles in which its last spikes wait for the cue unit, if they are collected.
+    cue_delay : int
+        Cycles from its last spikes, if they are collected, until all cues are in memory.
     """
 
     cycles: int
     entries: int
     copied: int
-    cue_wait: int
+    cue_delay: int
 
 
 def layer_cycles(
@@ -88,7 +88,7 @@ def layer_times(
     words: NDArray[np.integer],
     topk: int = 0,
 ) -> LayerTimes:
-    """:func:`layer_cycles`, and how long the last spikes wait for the cue unit."""
+    """:func:`layer_cycles`, positions that copy their spikes, and how long the cues take beyond."""
     steps, groups = config.steps, fields["groups"]
     active = (
         np.asarray(words, dtype=np.int64)[None, :] >> steps * np.arange(groups)[:, None] & (1 << steps) - 1
@@ -116,7 +116,7 @@ def layer_times(
     begin = STREAMED_BEGIN if config.stream_bits else 0
     tiles = fields["tiles"]
     copied = tiles * max(silent - 1, 0)
-    return LayerTimes(begin + tiles * cycles, tiles * tile.entries, copied, fire.cue_wait)
+    return LayerTimes(begin + tiles * cycles, tiles * tile.entries, copied, fire.cue_delay)
 
 
 def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from sparta_hw.config import CoreConfig
-from sparta_rtl.cues import cue_item_cycles
+from sparta_rtl.cues import cue_item_cycles, cue_tail_cycles
 from sparta_rtl.fire import READ_LEAD
 from sparta_rtl.shared_fire import LOOP_CYCLES
 from sparta_rtl.steps import LANE_CYCLES, POSITIONS_APART, release_step
@@ -18,11 +18,11 @@ _SPIKES, _VALUES, _SHARED = 7, 6, 7
 
 def copies_silent(config: CoreConfig, fields: Mapping[str, int]) -> bool:
     """Whether a tile's silent positions take one step, for the spikes of the first one (``fire.py``)."""
-    return not (config.fire_share > 1 or fields["groups"] > 1 or fields["integer"] or fields["cues"])
+    return not (config.fire_share > 1 or fields["groups"] > 1 or fields["integer"])
 
 
 class FireTimes:
-    """Times, in cycles since the tile's begin; ``cue_wait`` : in which the last spikes wait for the cue unit.
+    """Times, in cycles since the tile's begin.
 
     Parameters
     ----------
@@ -40,19 +40,27 @@ class FireTimes:
             self._reads = [max(fields["slots"], LOOP_CYCLES)] * len(self._reads)
         spiking = self._direct or not (shared or fields["integer"])
         self._steps = _parts(fields["out_steps"], config.steps) if spiking else []
-        self._cue_cycles = cue_item_cycles(config, fields["out_steps"])
+        self._config = config
+        self._out_steps = fields["out_steps"]
         self._tail = _SPIKES if spiking else _SHARED if shared else _VALUES
         self._release = release_step(config.steps)
         self._read_end = self._last_step = self._apart = 0
         self._released = [0, 0]
         self._idle = [0, 0]
-        self._result = -self._cue_cycles
-        self.cue_wait = 0
+        self._cue_begin = self._cue_free = 0
+        self._copied = False
 
     @property
     def end(self) -> int:
         """The last result has been accepted."""
         return self._tail + (self._last_step if self._steps else self._read_end)
+
+    @property
+    def cue_delay(self) -> int:
+        """Cycles from the tile's last spikes, if they are collected, until all cues are in memory."""
+        return (
+            self._cue_begin - self._last_step + cue_tail_cycles(self._config, self._out_steps, self._copied)
+        )
 
     def group(self, full: int, group: int, copied: bool = False) -> int:
         """The sums of a group are there in cycle ``full``; the cycle of ``free``. ``copied`` : it takes one step."""
@@ -83,8 +91,9 @@ class FireTimes:
             self._released = [self._released[1], start + LANE_CYCLES * releases + 2]
         if last:
             self._apart = start + POSITIONS_APART
-            self.cue_wait = max(self.cue_wait + self._cue_cycles - (self._last_step - self._result), 0)
-            self._result = self._last_step
+            self._cue_begin = max(self._last_step, self._cue_free)
+            self._cue_free = self._cue_begin + cue_item_cycles(self._config, self._out_steps, copied)
+            self._copied = copied
 
 
 def _parts(steps: int, size: int) -> list[int]:

@@ -10,7 +10,6 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination, Op, decode
 from sparta_hw.program import Program
 from sparta_hw.tensor_layout import TensorLayout
-from sparta_rtl.cues import cue_tail_cycles
 from sparta_rtl.feedback import FEEDBACK_CYCLES
 from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
 from sparta_sim.cycles.array import STREAMED_BEGIN, layer_times
@@ -108,7 +107,7 @@ def predict(
         match fields["op"]:
             case Op.LAYER:
                 words = layer_words(inputs[at], tensors, config)
-                count, active, copied, cue_wait = layer_times(config, fields, words, k)
+                count, active, copied, cue_delay = layer_times(config, fields, words, k)
                 gap = config.lanes + 1 if fields["destination"] == Destination.LOGITS else 0
                 start = sum(cycles) + at * HANDOVER_CYCLES + (at + 1) * FETCH_CYCLES + waits + 1
                 count, stalled = _tiles(config, fields, count, gap, stream, start)
@@ -119,8 +118,7 @@ def predict(
                 if fields["destination"] == Destination.LOGITS:
                     waits += max(fields["outputs"] - earlier - FETCH_CYCLES, 0)
                 if fields["cues"]:
-                    tail = cue_tail_cycles(config, fields["out_steps"])
-                    waits += max(cue_wait + tail - FETCH_CYCLES, 0)
+                    waits += max(cue_delay - FETCH_CYCLES, 0)
             case Op.SCORE:
                 count = score_cycles(fields)
             case Op.RANK:

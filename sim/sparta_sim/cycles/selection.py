@@ -11,7 +11,7 @@ from sparta_rtl.token_scorer import MLP_SCORE_CYCLES, SCORE_CYCLES
 from sparta_rtl.topk_choice import choice_cycles
 from sparta_rtl.topk_units import TOPK_UNITS, topk_params
 
-__all__ = ["rank_cycles", "score_cycles"]
+__all__ = ["rank_cycles", "rank_period", "score_cycles"]
 
 
 def score_cycles(fields: Mapping[str, int]) -> int:
@@ -25,6 +25,14 @@ def score_cycles(fields: Mapping[str, int]) -> int:
         Descriptor fields (:func:`sparta_hw.descriptor.decode`); ``tokens`` and ``scales`` count.
     """
     return fields["tokens"] * fields["scales"] + SCORE_LATENCY
+
+
+def rank_period(fields: Mapping[str, int]) -> int:
+    """Cycles a token: one read of a record, of its neighbours with ``spatial``, or one hidden unit of the MLP each."""
+    by = RankBy(fields["by"])
+    if by is RankBy.FUSION and fields["spatial"]:
+        return SPATIAL_PERIOD
+    return MLP_PERIOD if by in (RankBy.FUSION, RankBy.PRIORITY) else 1
 
 
 def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, request: int) -> int:
@@ -51,10 +59,8 @@ def rank_cycles(config: CoreConfig, fields: Mapping[str, int], topk: int, reques
     request : int
         K that the host asks for, 0 for a dynamic one.
     """
-    by, tokens = RankBy(fields["by"]), fields["tokens"]
-    fuses = by is RankBy.FUSION
-    spatial = fuses and fields["spatial"]
-    period = SPATIAL_PERIOD if spatial else MLP_PERIOD if fuses or by is RankBy.PRIORITY else 1
+    by, tokens, period = RankBy(fields["by"]), fields["tokens"], rank_period(fields)
+    spatial = period == SPATIAL_PERIOD
     first = TOPK_UNITS[config.topk].first_cycles(topk_params(config), tokens, topk)
     last_token = 1 + (tokens - 1) * period
     if by is RankBy.RATE:

@@ -19,6 +19,7 @@ from sparta_sim.energy.parts import Events as _Events
 from sparta_sim.energy.parts import Part
 from sparta_sim.energy.selection import cue_events, rank_events, score_events
 from sparta_sim.tensor_map import layer_inputs
+from sparta_sim.windows import lines_read, positions, silent_positions, window_rows
 
 __all__ = ["Activity", "Block", "LayerWork", "Part", "count_activity", "layer_work"]
 
@@ -75,29 +76,6 @@ class LayerWork:
     silent: int
 
 
-def _positions(fields: Fields, k: int) -> tuple[int, int]:
-    """Rows and columns of the output."""
-    return (1, k) if fields["ranked"] else (fields["out_height"], fields["out_width"])
-
-
-def _columns(fields: Fields, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First entry, and end, of each window in a row of the input; none where they are equal."""
-    columns = np.arange(width) * fields["x_step"] - fields["x_start"]
-    low = np.clip(columns, 0, fields["row_pitch"])
-    return low, np.clip(columns + fields["run"], low, fields["row_pitch"])
-
-
-def _window_rows(fields: Fields, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First entry, and end, of each row of each window that lies in the input."""
-    height, width = _positions(fields, k)
-    rows = np.arange(height)[:, None] * fields["y_step"] - fields["pad"]
-    rows = (rows + np.arange(fields["kernel_height"])).reshape(-1)
-    rows = rows[(rows >= 0) & (rows < fields["in_height"])] * fields["row_pitch"]
-    low, high = _columns(fields, width)
-    inside = low < high
-    return (rows[:, None] + low[inside]).reshape(-1), (rows[:, None] + high[inside]).reshape(-1)
-
-
 def layer_work(config: CoreConfig, fields: Fields, words: NDArray[np.int64], k: int) -> LayerWork:
     """Work of one tile of a layer.
 
@@ -112,7 +90,7 @@ def layer_work(config: CoreConfig, fields: Fields, words: NDArray[np.int64], k: 
     k : int
         Tokens that attend.
     """
-    low, high = _window_rows(fields, k)
+    low, high = window_rows(fields, k)
     ones = np.bitwise_count(words).astype(np.int64)
     groups = words[:, None] >> config.steps * np.arange(fields["groups"]) & (1 << config.steps) - 1
     active = (groups != 0).sum(axis=1)
@@ -121,23 +99,14 @@ def layer_work(config: CoreConfig, fields: Fields, words: NDArray[np.int64], k: 
         before = np.concatenate([[0], np.cumsum(counts)])
         return int((before[high] - before[low]).sum())
 
-    lines = ((high - 1) // config.line - low // config.line + 1).sum() * fields["groups"]
-    height, width = _positions(fields, k)
-    silent = _silent_positions(fields, active, k)
-    return LayerWork(height * width, over_windows(ones), over_windows(active), int(lines), silent)
-
-
-def _silent_positions(fields: Fields, active: NDArray[np.int64], k: int) -> int:
-    """Output positions without an active entry in their window."""
-    height, width = _positions(fields, k)
-    low, high = _columns(fields, width)
-    rows = np.arange(fields["in_height"])[:, None] * fields["row_pitch"]
-    before = np.concatenate([[0], np.cumsum(active)])
-    of_rows = before[rows + high] - before[rows + low]
-    above = np.concatenate([np.zeros((1, width), np.int64), np.cumsum(of_rows, axis=0)])
-    top = np.arange(height) * fields["y_step"] - fields["pad"]
-    first, end = (np.clip(row, 0, fields["in_height"]) for row in (top, top + fields["kernel_height"]))
-    return int((above[end] == above[first]).sum())
+    height, width = positions(fields, k)
+    return LayerWork(
+        positions=height * width,
+        spike_bits=over_windows(ones),
+        entries=over_windows(active),
+        lines=lines_read(config, fields, k),
+        silent=silent_positions(fields, active, k),
+    )
 
 
 def count_activity(program: Program, tensors: Mapping[str, NDArray], k: int) -> list[Activity]:
@@ -230,7 +199,8 @@ def _layer(config: CoreConfig, fields: Fields, work: LayerWork) -> _Events:
     elif fields["destination"] != Destination.LOGITS:
         yield Part.MEMORIES, "Q, K, V rows written", work.positions * tiles, _token_row_pj(config)
     if fields["cues"]:
-        yield from cue_events(config, spikes, work.positions, tiles)
+        fired = (work.positions - copied) * fields["outputs"] * fields["out_steps"]
+        yield from cue_events(config, fired, work.positions, tiles)
 
 
 def _token_row_pj(config: CoreConfig) -> float:

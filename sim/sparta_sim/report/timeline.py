@@ -10,11 +10,19 @@ __all__ = ["TIMELINE_FILE", "Bar", "Level", "level_layers", "timeline"]
 TIMELINE_FILE = "timeline.svg"
 
 _LEFT, _WIDTH, _ROW, _GAP, _TOP = 90, 900, 18, 44, 54
-_COLOURS = {"entries": "#2b6cb0", "steps": "#b7791f", "multiplications": "#2f855a"}
+_COLOURS = {
+    "entries": "#2b6cb0",
+    "steps": "#b7791f",
+    "lines": "#805ad5",
+    "multiplications": "#2f855a",
+    "tokens": "#c53030",
+}
 _NAMES = {
     "entries": "active entries",
     "steps": "HI-LIF steps, bit planes",
+    "lines": "spike lines read",
     "multiplications": "multiplications",
+    "tokens": "tokens one by one",
 }
 _REST = "#e2e8f0"
 
@@ -118,7 +126,7 @@ def _legend() -> Iterator[str]:
     for resource, colour in (*_COLOURS.items(), ("", _REST)):
         yield f'<rect x="{x}" y="12" width="12" height="12" fill="{colour}"/>'
         yield f'<text x="{x + 18}" y="22">{_NAMES.get(resource, "the critical resource waits")}</text>'
-        x += 200
+        x += 165
 
 
 def _panel(level: Level, units: list[str], top: float, scale: float) -> Iterator[str]:
