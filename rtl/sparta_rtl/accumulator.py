@@ -1,11 +1,11 @@
 """The accumulators: P lanes times S steps, and the finished sums of the group before."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
-from sparta_rtl.issue import entry_layout
+from sparta_rtl.issue import GROUPS_AHEAD, entry_layout
 
 __all__ = ["Accumulators", "sums_layout"]
 
@@ -28,14 +28,15 @@ class Accumulators(wiring.Component):
     weights : In(lanes * weight_bits)
         The row, one cycle later.
     sums : Out(sums_layout(config))
-        Sums of the last finished group, valid from the cycle after ``full`` rises to that after ``taken``.
-    full, silent, final : Out(1), Out(1), Out(1)
-        ``sums`` has not been taken;  nothing was added;  it is the last one of the tile.
+        Sums of the last finished group that is not copied, from the cycle after it is there.
+    full, kept, copied, final : Out(1), Out(1), Out(1), Out(1)
+        A finished group has not been taken;  of the oldest such one: see :func:`~sparta_rtl.issue.entry_layout`.
     taken : In(1)
-        ``sums`` will be read for the last time, in the next cycle.
+        The oldest group's sums, if it has some, will be read for the last time in the next cycle.
 
-    Latency and throughput: one entry a cycle. ``full`` rises two cycles after the group's last entry came
-    in, and the next group accumulates meanwhile. The sender of a group's end sees to it that ``full`` is low.
+    Latency and throughput: one entry a cycle. A finished group is there two cycles after its last entry came in, and
+    the next one accumulates meanwhile. The sender sees to it that there are :data:`~sparta_rtl.issue.GROUPS_AHEAD` at
+    most, and that sums have been read before the next ones are there.
     """
 
     valid: Signal
@@ -43,7 +44,8 @@ class Accumulators(wiring.Component):
     weights: Signal
     sums: data.View
     full: Signal
-    silent: Signal
+    kept: Signal
+    copied: Signal
     final: Signal
     taken: Signal
 
@@ -56,7 +58,8 @@ class Accumulators(wiring.Component):
                 "weights": In(config.lanes * config.weight_bits),
                 "sums": Out(sums_layout(config)),
                 "full": Out(1),
-                "silent": Out(1),
+                "kept": Out(1),
+                "copied": Out(1),
                 "final": Out(1),
                 "taken": In(1),
             }
@@ -71,12 +74,13 @@ class Accumulators(wiring.Component):
         end = Signal(init=1)  # a reset ends a group, so that its sums begin at zero
         row = Signal(data.ArrayLayout(signed(config.weight_bits), config.lanes), reset_less=True)
         sums = Signal(sums_layout(config), reset_less=True)
-        m.d.comb += self.sums.eq(sums)
+        ends = Signal()
+        m.d.comb += [self.sums.eq(sums), ends.eq(fetched_valid & fetched.end)]
         m.d.sync += [
             fetched_valid.eq(self.valid),
             fetched.eq(self.entry),
             valid.eq(fetched_valid),
-            end.eq(fetched_valid & fetched.end),
+            end.eq(ends & ~fetched.copied),
         ]
         with m.If(fetched.read):
             m.d.sync += row.eq(self.weights)
@@ -99,8 +103,12 @@ class Accumulators(wiring.Component):
                 with m.Elif(valid):
                     m.d.sync += total.eq(added)
 
-        with m.If(fetched_valid & fetched.end):
-            m.d.sync += [self.full.eq(1), self.silent.eq(fetched.silent), self.final.eq(fetched.final)]
-        with m.Elif(self.taken):
-            m.d.sync += self.full.eq(0)
+        m.submodules.groups = groups = fifo.SyncFIFO(width=3, depth=GROUPS_AHEAD)
+        m.d.comb += [
+            groups.w_en.eq(ends),
+            groups.w_data.eq(Cat(fetched.kept, fetched.copied, fetched.final)),
+            groups.r_en.eq(self.taken),
+            self.full.eq(groups.r_rdy),
+            Cat(self.kept, self.copied, self.final).eq(groups.r_data),
+        ]
         return m

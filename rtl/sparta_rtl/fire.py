@@ -35,8 +35,8 @@ class FireStage(wiring.Component):
     (:class:`~sparta_rtl.steps.StepSchedule`). With ``layer.integer`` the steps are bit planes, recombined most
     significant first (Horner's rule). With ``layer.direct`` too, what comes out is the current of ``out_steps`` steps.
 
-    The silent positions of a tile, those without an active entry, have the same spikes. In layers with T <= S only the
-    first one takes its steps; its words are kept, and the others copy them in a step each.
+    Of the silent positions of a tile (``issue.py``) only the first one takes its steps; its words are kept, and the
+    others copy them in a step each.
 
     Members
     -------
@@ -44,10 +44,10 @@ class FireStage(wiring.Component):
         A new tile; everything is at rest.
     layer, tile : In(descriptor_layout(Op.LAYER)), In(10)
     header : In(ArrayLayout(lane_header(config), lanes))
-    sums, full, silent, final, taken : of the accumulators; sums are read in the cycle after it was decided to
+    sums, full, kept, copied, final, taken : of the accumulators; sums are read in the cycle after it was decided to
     free : Out(1)
-        Pulse, once a group: the next group's last entry may be issued. Its sums arrive six cycles later at
-        the earliest: after this group's last step was read, and in the cycle in which the next one can start.
+        Pulse, once a group that is not copied: the next one's last entry may be issued. Its sums arrive six cycles
+        later at the earliest: after this group's last step was read, and in the cycle in which the next one can start.
     o_spikes : Out(stream.Signature(spike_item_layout(config)))
     o_values : Out(stream.Signature(value_item_layout(config)))
     idle : Out(1)
@@ -65,7 +65,8 @@ class FireStage(wiring.Component):
     header: data.View
     sums: data.View
     full: Signal
-    silent: Signal
+    kept: Signal
+    copied: Signal
     final: Signal
     taken: Signal
     free: Signal
@@ -85,7 +86,8 @@ class FireStage(wiring.Component):
                 "header": In(data.ArrayLayout(lane_header(config), config.lanes)),
                 "sums": In(sums_layout(config)),
                 "full": In(1),
-                "silent": In(1),
+                "kept": In(1),
+                "copied": In(1),
                 "final": In(1),
                 "taken": Out(1),
                 "free": Out(1),
@@ -127,40 +129,35 @@ class FireStage(wiring.Component):
         opens = Signal()
         may_open = Signal()
         remaining = Signal(range(max(steps, READ_LEAD) + 1))
-        alike = Signal()  # the silent positions of this layer
-        known = Signal()  # what they spike
-        copied = Signal()
+        rests = Signal()
         position_end = Signal()
         m.d.comb += [
-            copied.eq(alike & self.silent & known),
             remaining.eq(Mux(left < steps - step, left, steps - step)),
-            position_end.eq((left == 1) | copied),
+            position_end.eq((left == 1) | self.copied),
             last.eq((step == steps - 1) | position_end),
-            stage.valid.eq(self.full & (may_open | ~first | (layer.integer & ~fresh))),
+            stage.valid.eq(self.full & ~rests & (may_open | ~first | (layer.integer & ~fresh))),
             stage.step.eq(step),
             stage.fresh.eq(fresh),
             stage.group_end.eq(last),
             stage.position_end.eq(position_end),
             stage.final.eq(self.final),
-            stage.kept.eq(alike & self.silent & ~known),
-            stage.copied.eq(copied),
+            stage.kept.eq(self.kept),
+            stage.copied.eq(self.copied),
             self.taken.eq(stage.valid & last),
             opens.eq(stage.valid & first & (fresh | ~layer.integer)),
         ]
         m.d.sync += [
             self._stages[0].eq(stage),
             self.free.eq(
-                stage.valid & (copied | (remaining == READ_LEAD) | (first & (remaining < READ_LEAD)))
+                stage.valid & ~self.copied & ((remaining == READ_LEAD) | (first & (remaining < READ_LEAD)))
             ),
-            alike.eq((layer.groups == 1) & ~layer.integer),
+            rests.eq(stage.valid & first & last),
         ]
         with m.If(stage.valid):
             m.d.sync += [step.eq(Mux(last, 0, step + 1)), first.eq(last), fresh.eq(position_end)]
             m.d.sync += left.eq(Mux(position_end, layer.steps, left - 1))
-        with m.If(stage.valid & last & stage.kept):
-            m.d.sync += known.eq(1)
         with m.If(self.begin):
-            m.d.sync += [left.eq(layer.steps), known.eq(0)]
+            m.d.sync += left.eq(layer.steps)
 
         self._count_room(m, opens, may_open)
 

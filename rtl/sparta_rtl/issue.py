@@ -5,18 +5,23 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sparta_hw.config import CoreConfig
+from sparta_hw.descriptor import Op
+from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.popcount import at_most_one
 from sparta_rtl.scanner import line_layout
 
-__all__ = ["EntryIssue", "entry_layout"]
+__all__ = ["GROUPS_AHEAD", "EntryIssue", "entry_layout"]
+
+GROUPS_AHEAD = 16
+"""Groups issued to their end that have not been read: one with sums, or two while one is read, and copied ones."""
 
 
 def entry_layout(config: CoreConfig) -> data.StructLayout:
     """What the accumulators do about one entry.
 
     weight : its weight row;  read : there is an entry (an empty last line has none);  steps : its S step
-    bits;  end : last one of its position and group;  silent : with end, there was none in the group;  final : last
-    one of the tile.
+    bits;  end : last one of its position and group;  kept, copied : with end, the position is silent, and later ones
+    copy its spikes, or it copies them;  final : last one of the tile.
     """
     return data.StructLayout(
         {
@@ -24,7 +29,8 @@ def entry_layout(config: CoreConfig) -> data.StructLayout:
             "read": 1,
             "steps": config.steps,
             "end": 1,
-            "silent": 1,
+            "kept": 1,
+            "copied": 1,
             "final": 1,
         }
     )
@@ -33,20 +39,29 @@ def entry_layout(config: CoreConfig) -> data.StructLayout:
 class EntryIssue(wiring.Component):
     """One active entry a cycle, lowest first, without a gap between lines; an empty last line takes a cycle.
 
-    The last entry of a position and group waits for ``free``: its sums overwrite those that are being fired.
+    The last entry of a position and group waits for ``free``: its sums overwrite those that are being fired. The silent
+    positions of a tile, those without an active entry, have the same spikes: where a position is one group of spikes
+    (T <= S) and each lane has a fire stage, the later ones copy those of the first, and need no sums.
 
     Members
     -------
+    begin, layer : In(1), In(descriptor_layout(Op.LAYER))
+        A new tile; everything is at rest.
     i : In(stream.Signature(line_layout(config)))
         Accepted while idle, or in the cycle that issues the last entry of the line before.
     free : In(1)
         Pulse: one more set of sums may be finished. There is one at reset.
+    taken : In(1)
+        Pulse: one more group may be issued to its end. There are :data:`GROUPS_AHEAD` at reset.
     valid, entry : Out(1), Out(entry_layout(config))
         Fixed latency: two cycles after the entry was issued, without a way to stall.
     """
 
+    begin: Signal
+    layer: data.View
     i: stream.Interface
     free: Signal
+    taken: Signal
     valid: Signal
     entry: data.View
 
@@ -54,8 +69,11 @@ class EntryIssue(wiring.Component):
         self._config = config
         super().__init__(
             {
+                "begin": In(1),
+                "layer": In(descriptor_layout(Op.LAYER)),
                 "i": In(stream.Signature(line_layout(config))),
                 "free": In(1),
+                "taken": In(1),
                 "valid": Out(1),
                 "entry": Out(entry_layout(config)),
             }
@@ -69,28 +87,24 @@ class EntryIssue(wiring.Component):
         lowest = Signal(config.line, reset_less=True)
         last = Signal()
         issue = Signal()
-        credit = Signal(init=1)
-        found = Signal()
-        some = Signal()  # of the entries of this group that were issued before
+        ends = Signal()
+        may_end = Signal()
+        kept, copied = self._silent(m, line, issue, last)
         m.d.comb += [
-            issue.eq(busy & (credit | ~last | ~line.end)),
-            found.eq(lowest.any()),
-            self.i.ready.eq(~busy | (last & (credit | ~line.end))),
+            issue.eq(busy & (may_end | ~last | ~line.end)),
+            ends.eq(issue & last & line.end),
+            self.i.ready.eq(~busy | (last & (may_end | ~line.end))),
         ]
         # ``lowest`` has the entry that is issued next, ``line.mask`` those after it; ``last`` : there are none.
         with m.If(issue):
             m.d.sync += [lowest.eq(line.mask & -line.mask), line.mask.eq(line.mask & (line.mask - 1))]
             m.d.sync += last.eq(at_most_one(line.mask))
-            m.d.sync += some.eq((some | found) & ~(last & line.end))
         with m.If(self.i.ready):
             mask = self.i.payload.mask
             m.d.sync += [busy.eq(self.i.valid), line.eq(self.i.payload)]
             m.d.sync += [lowest.eq(mask & -mask), line.mask.eq(mask & (mask - 1))]
             m.d.sync += last.eq(self.i.payload.single)
-        with m.If(self.free):
-            m.d.sync += credit.eq(1)
-        with m.Elif(issue & last & line.end):
-            m.d.sync += credit.eq(0)
+        self._count_groups(m, ends, copied, may_end)
 
         picked = Signal(entry_layout(config))
         picked_valid = Signal()
@@ -102,13 +116,50 @@ class EntryIssue(wiring.Component):
             picked_valid.eq(issue),
             place.eq(index),
             picked.weight.eq(line.weight),
-            picked.read.eq(issue & found),
+            picked.read.eq(issue & ~line.empty),
             picked.steps.eq(steps),
             picked.end.eq(line.end & last),
-            picked.silent.eq(~(some | found)),
+            picked.kept.eq(kept),
+            picked.copied.eq(copied),
             picked.final.eq(line.final & last),
             self.valid.eq(picked_valid),
             self.entry.eq(picked),
             self.entry.weight.eq(picked.weight + place),
         ]
         return m
+
+    def _silent(self, m: Module, line: data.View, issue: Signal, last: Signal) -> tuple[Signal, Signal]:
+        """Whether the position that ends is silent and the first such one of its tile, or a later one."""
+        alike = Signal()
+        known = Signal()
+        fresh = Signal(init=1)
+        kept = Signal()
+        copied = Signal()
+        if self._config.fire_share == 1:
+            m.d.sync += alike.eq((self.layer.groups == 1) & ~self.layer.integer)
+        m.d.comb += [
+            kept.eq(alike & fresh & line.empty & ~known),
+            copied.eq(alike & fresh & line.empty & known),
+        ]
+        with m.If(issue):
+            m.d.sync += [fresh.eq(last & line.end), known.eq(known | kept)]
+        with m.If(self.begin):
+            m.d.sync += known.eq(0)
+        return kept, copied
+
+    def _count_groups(self, m: Module, ends: Signal, copied: Signal, may_end: Signal) -> None:
+        """A group may end while there is a place for it, and one for its sums if it has some."""
+        credit = Signal(init=1)
+        places = Signal(range(GROUPS_AHEAD + 1), init=GROUPS_AHEAD)
+        places_next = Signal.like(places)
+        has_place = Signal(init=1)
+        taken = Signal()
+        m.d.comb += [
+            may_end.eq(has_place & (credit | copied)),
+            places_next.eq(places - ends + taken),
+        ]
+        m.d.sync += [taken.eq(self.taken), places.eq(places_next), has_place.eq(places_next != 0)]
+        with m.If(self.free):
+            m.d.sync += credit.eq(1)
+        with m.Elif(ends & ~copied):
+            m.d.sync += credit.eq(0)

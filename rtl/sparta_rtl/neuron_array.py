@@ -63,7 +63,7 @@ class NeuronArray(wiring.Component):
         row     valid 6 cycles after begin, then 1 cycle (+ 1 for each row left out, + 2 at a new position) after its
                 predecessor was kept; kept when valid, and at most two are; accepted after that, when its
                 predecessor's last line is read
-        line    read after its row was accepted, one a cycle, while fewer than 6 are under way
+        line    read after its row was accepted, one a cycle, while fewer than 16 are under way
         load    4 cycles after the read, or with the last entry of the line before; makes room 2 cycles later
         drop    of a line without active entries, unless it is its group's last; room 5 cycles after the read
         entry   one a cycle from the cycle after the load; an empty last line takes one cycle as well;
@@ -155,12 +155,15 @@ class NeuronArray(wiring.Component):
         connect(m, fire.o_spikes, flipped(self.o_spikes))
         if isinstance(fire, FireStage):
             connect(m, fire.o_values, flipped(self.o_values))
-            m.d.comb += fire.silent.eq(accumulators.silent)
+            m.d.comb += [fire.kept.eq(accumulators.kept), fire.copied.eq(accumulators.copied)]
 
         m.d.comb += [
             self.weights.en.eq(header_read | issue.entry.read),
             self.weights.addr.eq(issue.entry.weight),
+            issue.begin.eq(begin),
+            issue.layer.eq(self.layer),
             issue.free.eq(fire.free),
+            issue.taken.eq(fire.taken),
             accumulators.valid.eq(issue.valid),
             accumulators.entry.eq(issue.entry),
             accumulators.weights.eq(self.weights.data),

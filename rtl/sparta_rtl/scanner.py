@@ -13,22 +13,23 @@ from sparta_rtl.rows import row_layout
 
 __all__ = ["QUEUE_LINES", "LineScanner", "line_layout"]
 
-QUEUE_LINES = 6
-"""Lines on their way or waiting: as many as keep up one line a cycle over the scanner's latency."""
+QUEUE_LINES = 16
+"""Lines on their way or waiting: as many as the look-ups of an ECP5 hold for one bit. Six keep up one line a cycle."""
 
 
 def line_layout(config: CoreConfig) -> data.StructLayout:
     """One spike line with work in it.
 
     mask : entries inside the window with a spike in this group, all of them with ``dense``;
-    single : there is one of them at most;  words : S bits an entry, as in the memory;
-    weight : weight row of entry 0, modulo the memory's depth;  end : last line of its position and group (the
-    mask may be zero);  final : last line of the tile.
+    single, empty : there is one of them at most, none;  words : S bits an entry, as in the memory;
+    weight : weight row of entry 0, modulo the memory's depth;  end : last line of its position and group (it
+    may be empty);  final : last line of the tile.
     """
     return data.StructLayout(
         {
             "mask": config.line,
             "single": 1,
+            "empty": 1,
             "words": data.ArrayLayout(config.steps, config.line),
             "weight": range(config.weight_rows),
             "end": 1,
@@ -113,6 +114,7 @@ class LineScanner(wiring.Component):
         fetched_valid = Signal()
         found_valid = Signal()
         masked_valid = Signal()
+        empty = Signal()
         keep = Signal()
         m.d.sync += [
             fetched_valid.eq(read),
@@ -130,10 +132,12 @@ class LineScanner(wiring.Component):
             ),
         ]
         m.d.comb += [
-            keep.eq(masked.mask.any() | masked.end),
+            empty.eq(~masked.mask.any()),
+            keep.eq(~empty | masked.end),
             queue.w_en.eq(masked_valid & keep),
             queued.eq(masked),
             queued.single.eq(at_most_one(masked.mask)),
+            queued.empty.eq(empty),
             queue.w_data.eq(queued),
             self.o.valid.eq(queue.r_rdy),
             self.o.payload.eq(queue.r_data),

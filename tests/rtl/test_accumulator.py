@@ -1,11 +1,12 @@
 import random
 
+import pytest
 from amaranth.hdl import Const
 from amaranth.sim import Simulator
 
 from sparta_hw.config import CoreConfig
 from sparta_rtl.accumulator import Accumulators
-from sparta_rtl.issue import EntryIssue, entry_layout
+from sparta_rtl.issue import GROUPS_AHEAD, EntryIssue, entry_layout
 
 CONFIG = CoreConfig(name="small", lanes=2, steps=3, line=8, acc_bits=12, weight_rows=64)
 
@@ -35,6 +36,11 @@ def issued(lines: list[dict]) -> list[dict]:
     return entries
 
 
+def offered_line(line: dict) -> dict:
+    """The line with what the scanner knows of its mask."""
+    return line | {"single": line["mask"].bit_count() <= 1, "empty": line["mask"] == 0}
+
+
 def run_issue(
     lines: list[dict], stall: float, wait: int, seed: int
 ) -> tuple[list[dict], list[int], list[int]]:
@@ -47,9 +53,10 @@ def run_issue(
         while len(entries) < expected:
             offered = ctx.get(dut.i.valid)
             if not offered and place < len(lines) and rng.random() >= stall:
-                ctx.set(dut.i.payload, lines[place] | {"single": lines[place]["mask"].bit_count() <= 1})
+                ctx.set(dut.i.payload, offered_line(lines[place]))
                 ctx.set(dut.i.valid, 1)
             ctx.set(dut.free, cycle in pulses)
+            ctx.set(dut.taken, cycle in pulses)
             if ctx.get(dut.valid):
                 entry = Const(ctx.get(dut.entry.as_value()), entry_layout(CONFIG).size)
                 entry = entry_layout(CONFIG).from_bits(entry.value)
@@ -93,20 +100,81 @@ def test_group_end_waits_for_free() -> None:
     assert ends[1:] == [pulse + 3 for pulse in pulses[: len(ends) - 1]]
 
 
+def ended(layer: dict, masks: list[int], free: int = 0, taken: int = 0) -> list[tuple[int, int]]:
+    """``kept`` and ``copied`` of the groups that end, one line each, with so many pulses of ``free`` and ``taken``."""
+    dut, found = EntryIssue(CONFIG), []
+    lines = [{"mask": mask, "words": [1] * 8, "weight": 0, "end": 1, "final": 0} for mask in masks]
+
+    async def process(ctx) -> None:
+        ctx.set(dut.layer, layer)
+        ctx.set(dut.begin, 1)
+        await ctx.tick()
+        ctx.set(dut.begin, 0)
+        place = 0
+        for cycle in range(120):
+            ctx.set(dut.free, 60 <= cycle < 60 + 10 * free and cycle % 10 == 0)
+            ctx.set(dut.taken, 60 <= cycle < 60 + 10 * taken and cycle % 10 == 0)
+            if place < len(lines):
+                ctx.set(dut.i.payload, offered_line(lines[place]))
+                ctx.set(dut.i.valid, 1)
+                place += ctx.get(dut.i.ready)
+            else:
+                ctx.set(dut.i.valid, 0)
+            if ctx.get(dut.valid) and ctx.get(dut.entry.end):
+                found.append((ctx.get(dut.entry.kept), ctx.get(dut.entry.copied)))
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(process)
+    sim.run()
+    return found
+
+
+SPIKES, GROUPS, PLANES = {"groups": 1}, {"groups": 2}, {"groups": 1, "integer": 1}
+KEPT, COPIED, OTHER = (1, 0), (0, 1), (0, 0)
+
+
+def test_silent_positions_after_the_first_need_no_sums() -> None:
+    assert ended(SPIKES, [0, 0, 0, 1, 0]) == [KEPT, COPIED, COPIED]
+    assert ended(SPIKES, [0, 0, 0, 1, 0], free=1) == [KEPT, COPIED, COPIED, OTHER, COPIED]
+    assert ended(SPIKES, [1, 0, 0], free=1) == [OTHER, KEPT, COPIED]
+    assert ended(SPIKES, [0] * (GROUPS_AHEAD + 2) + [1], free=1, taken=4)[-2:] == [COPIED, OTHER]
+
+
+@pytest.mark.parametrize("layer", [GROUPS, PLANES])
+def test_where_a_position_has_several_groups_or_is_no_spikes_nothing_is_copied(layer: dict) -> None:
+    assert ended(layer, [0, 0, 0], free=1) == [OTHER, OTHER]
+
+
+def test_no_more_groups_end_than_have_a_place() -> None:
+    silent = [0] * (GROUPS_AHEAD + 8)
+    assert len(ended(SPIKES, silent)) == GROUPS_AHEAD
+    assert len(ended(SPIKES, silent, taken=3)) == GROUPS_AHEAD + 3
+
+
 def test_accumulators_agree_with_reference() -> None:
+    """Groups without entries are copied: they have no sums, and those before stay."""
     dut, rng = Accumulators(CONFIG), random.Random(4)
     groups = [
         [(rng.randrange(1, 8), [rng.randint(-128, 127) for _ in range(2)]) for _ in range(n)]
-        for n in (5, 1, 8, 12, 1, 3)
+        for n in (5, 1, 0, 8, 12, 0, 0, 1, 3)
     ]
     expected = [
         [[sum(w[lane] for bits, w in group if bits >> s & 1) for s in range(3)] for lane in range(2)]
+        if group
+        else "copied"
         for group in groups
     ]
     observed = []
 
     async def feed(ctx) -> None:
         for group in groups:
+            if not group:
+                ctx.set(dut.valid, 1)
+                ctx.set(dut.entry, {"end": 1, "copied": 1})
+                await ctx.tick()
+                ctx.set(dut.valid, 0)
             for n, (bits, row) in enumerate(group):
                 end = n == len(group) - 1
                 while end and rng.random() < 0.8:  # the sums of the group before must have been taken
@@ -126,10 +194,12 @@ def test_accumulators_agree_with_reference() -> None:
             while not ctx.get(dut.full):
                 await ctx.tick()
             assert ctx.get(dut.final) == (len(observed) == len(groups) - 1)
+            copied = ctx.get(dut.copied)
             ctx.set(dut.taken, 1)
             await ctx.tick()
             ctx.set(dut.taken, 0)
-            observed.append([[ctx.get(dut.sums[lane][s]) for s in range(3)] for lane in range(2)])
+            sums = [[ctx.get(dut.sums[lane][s]) for s in range(3)] for lane in range(2)]
+            observed.append("copied" if copied else sums)
 
     sim = Simulator(dut)
     sim.add_clock(1e-6)

@@ -100,23 +100,25 @@ def layer_times(
 
     fire = FireTimes(config, fields)
     tile = _Tile(config.line)
-    copies, silent = copies_silent(config, fields), 0
+    copies, known, copied = copies_silent(config, fields), False, 0
     for rows in _positions(fields, topk):
-        entries = tile.entries
         for group in range(groups):
+            found = tile.entries
             for n, row in enumerate(rows):
                 gap = row.gap + (_NEW_POSITION if n == group == 0 else 0)
                 tile.row(gap, row, counts[group], end=n == len(rows) - 1)
-            empty = copies and tile.entries == entries
-            tile.free = fire.group(tile.issued + _SUMS, group, copied=empty and silent > 0)
-            silent += empty
+            silent = copies and tile.entries == found
+            copy = silent and known
+            tile.issued = max(tile.issued, fire.place, 0 if copy else fire.free)
+            fire.group(tile.issued + _SUMS, group, copy)
+            copied += copy
+            known |= silent
     cycles = fire.end
     if fields["destination"] == Destination.TOKENS:
         cycles += fields["out_groups"] - 1
     begin = STREAMED_BEGIN if config.stream_bits else 0
     tiles = fields["tiles"]
-    copied = tiles * max(silent - 1, 0)
-    return LayerTimes(begin + tiles * cycles, tiles * tile.entries, copied, fire.cue_delay)
+    return LayerTimes(begin + tiles * cycles, tiles * tile.entries, tiles * copied, fire.spikes.cue_delay)
 
 
 def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:
@@ -154,7 +156,6 @@ class _Tile:
         self._read = 0
         self._room = [0] * QUEUE_LINES
         self.issued = 0
-        self.free = 0
         self.entries = 0
 
     def row(self, gap: int, row: _Row, before: list[int], end: bool) -> None:
@@ -174,8 +175,6 @@ class _Tile:
             if count or last:
                 load = max(read + _READ, self.issued)
                 self.issued = load + max(count, 1)
-                if last:
-                    self.issued = max(self.issued, self.free)
                 self.entries += count
                 room = load + 1
             heapreplace(self._room, room + 1)
