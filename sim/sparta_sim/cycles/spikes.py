@@ -10,8 +10,8 @@ __all__ = ["SpikeTimes"]
 
 _RESULT = 6
 """From a group's last step to its result."""
-_ROOM = 2
-"""From the slice's acceptance of a result until the step of another one may begin."""
+_ROOM = 3
+"""From the slice's acceptance of a result until the first step of another one can take its current."""
 _SLICE_ITEMS = 2
 
 
