@@ -12,7 +12,7 @@ from sparta_rtl.layouts import cue_layout, cue_sums_layout
 __all__ = ["CueDivider", "cue_division_cycles"]
 
 _BITS_PER_CYCLE = 2
-"""So that a division, of 9 bits at most, takes no longer than two groups are apart in the fire stage, 6 cycles."""
+"""So that a division, of 9 bits at most, takes no longer than two groups with sums are apart, 6 cycles."""
 
 
 def cue_division_cycles(config: CoreConfig) -> int:

@@ -106,14 +106,7 @@ class CueUnit(wiring.Component):
         layout = cue_sums_layout(config)
         m.submodules.memory = memory = BlockRam(config.max_tokens * config.scales, cue_row_bits(config))
 
-        busy = Signal()
         load = Signal()
-        write = Signal()
-        m.d.comb += [
-            self.i.ready.eq(~busy | ~item.last_group),
-            load.eq(self.i.valid & ~busy & item.last_group),
-        ]
-
         row = Signal.like(self.cues.addr)
         place = Signal.like(self.cues.addr)
         first_tile = Signal()
@@ -121,8 +114,13 @@ class CueUnit(wiring.Component):
         kept = Signal()
         copied = Signal()
         same = Signal()
-        m.d.comb += place.eq(self.cue_base + item.position)
         missing = Signal(signed(16))
+        busy, left = self._pace(m, load)
+        m.d.comb += [
+            self.i.ready.eq(~busy | ~item.last_group),
+            load.eq(self.i.valid & ~busy & item.last_group),
+            place.eq(self.cue_base + item.position),
+        ]
         with m.If(load):
             m.d.sync += [
                 row.eq(place),
@@ -134,52 +132,35 @@ class CueUnit(wiring.Component):
                 missing.eq((item.tile + 1) * config.lanes - self.outputs),
             ]
 
-        words = self._words(m, load)
-        masks = self._masks(m, load, words, missing)
-
         # load -> left = T..1: masks of step t -> masked: popcounts -> counting: they are added -> write.
-        period = cue_division_cycles(config)
-        left = Signal(range(max(config.max_steps, period) + 1))
+        masks = self._masks(m, load, self._words(m, load), missing)
         started = Signal()
         masked = Signal()
         counting = Signal()
-        counts = Signal(layout)
-        sums = Signal(layout)
-        before = data.View(layout, delay(m, memory.read.data[: layout.size], 2))
         begins = Signal(2)
         ends = Signal(2)
-        silent = Signal(layout)
-        first_count = delay(m, started, 2)
-        clear, keeps, copies = (delay(m, of_item, 2) for of_item in (first_tile, kept, copied))
+        write = Signal()
         m.d.sync += [
             started.eq(load),
-            begins.eq(Cat(started & ~same, begins)),
             masked.eq(left != 0),
             counting.eq(masked),
+            begins.eq(Cat(started & ~same, begins)),
             ends.eq(Cat(left == 1, ends)),
             write.eq(ends[1]),
         ]
+        counts = Signal(layout)
         m.d.sync += [counts[name].eq(popcount(delay(m, mask, 1))) for name, mask in masks.items()]
-        wait = Signal.like(left)
-        longer = self.steps > period
-        with m.If(load):
-            m.d.sync += [
-                left.eq(Mux(longer & item.copied, period, self.steps)),
-                wait.eq(Mux(longer & ~item.copied, self.steps, period)),
-                busy.eq(1),
-            ]
-        with m.Else():
-            m.d.sync += busy.eq(wait > 2)
-            with m.If(wait != 0):
-                m.d.sync += wait.eq(wait - 1)
-            with m.If(left != 0):
-                m.d.sync += left.eq(left - 1)
+        before = data.View(layout, delay(m, memory.read.data[: layout.size], 2))
+        clear, keeps, copies = (delay(m, one, 2) for one in (first_tile, kept, copied))
+        first = delay(m, started, 2)
+        sums = Signal(layout)
+        silent = Signal(layout)
         for name in masks:
-            with m.If(counting & (first_count | ~copies)):
+            with m.If(counting & (first | ~copies)):
                 begun = Mux(begins[1], Mux(clear, 0, before[name]), sums[name])
                 m.d.sync += sums[name].eq(begun + Mux(copies, silent[name], counts[name]))
             with m.If(counting & keeps):
-                m.d.sync += silent[name].eq(Mux(first_count, 0, silent[name]) + counts[name])
+                m.d.sync += silent[name].eq(Mux(first, 0, silent[name]) + counts[name])
 
         m.d.comb += [
             memory.read.en.eq(load | self.cues.en),
@@ -190,6 +171,28 @@ class CueUnit(wiring.Component):
         dividing = self._write(m, memory.write, write, sums, *at_write)
         m.d.comb += self.idle.eq(~Cat(left, masked, counting, write, dividing, self.i.valid).any())
         return m
+
+    def _pace(self, m: Module, load: Signal) -> tuple[Signal, Signal]:
+        """Whether the next item has to wait, and how many steps of this one are left to count."""
+        config, copied = self._config, self.i.payload.copied
+        period = cue_division_cycles(config)
+        busy = Signal()
+        left = Signal(range(max(config.max_steps, period) + 1))
+        wait = Signal.like(left)
+        longer = self.steps > period
+        with m.If(load):
+            m.d.sync += [
+                left.eq(Mux(longer & copied, period, self.steps)),
+                wait.eq(Mux(longer & ~copied, self.steps, period)),
+                busy.eq(1),
+            ]
+        with m.Else():
+            m.d.sync += busy.eq(wait > 2)
+            with m.If(wait != 0):
+                m.d.sync += wait.eq(wait - 1)
+            with m.If(left != 0):
+                m.d.sync += left.eq(left - 1)
+        return busy, left
 
     def _write(
         self,

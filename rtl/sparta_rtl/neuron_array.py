@@ -67,8 +67,8 @@ class NeuronArray(wiring.Component):
         load    4 cycles after the read, or with the last entry of the line before; makes room 2 cycles later
         drop    of a line without active entries, unless it is its group's last; room 5 cycles after the read
         entry   one a cycle from the cycle after the load; an empty last line takes one cycle as well;
-                the last entry of a group waits for ``free``
-        group   read 5 cycles after its last entry, or n cycles after the n steps or planes of the group before,
+                the last entry of a group waits for ``free``, that of a copied one does not; 16 groups are ahead at most
+        group   read 5 cycles after its last entry, or max(n, 2) cycles after the n steps or planes of the group before,
                 while a buffer is free; ``free`` for the next one 1 + max(n - 6, 0) cycles after that
         step    6 cycles after its group was read (with ``direct`` after the position's last plane), then one every
                 2 cycles; the first group of a position beside another one, in the cycles between, but 3 cycles after
@@ -82,7 +82,7 @@ class NeuronArray(wiring.Component):
     With streamed weights, a first tile begins one cycle after ``start``, and each one when its rows have been there
     for a cycle. So a position costs the largest of: active entries (at least 1 a group), lines, 6 cycles a group, and
     its steps (one more where T is even, for the other parity) or planes; where T > S, 3 more than its steps, and
-    with more than two groups only the last one overlaps. A copied one costs its lines, or 6 cycles.
+    with more than two groups only the last one overlaps. A copied one costs its lines, or 5 cycles.
 
     Where lanes share the fire stage (:class:`~sparta_rtl.shared_fire.SharedFireStage`) a step takes max(slots, 4)
     cycles there, as so many planes would, and a tile ends 7 cycles after them.

@@ -235,7 +235,7 @@ FAULTS = (
     Fault(
         "missing reset: what silent words add to the cues grows from tile to tile",
         "cues.py",
-        "Mux(first_count, 0, silent[name])",
+        "Mux(first, 0, silent[name])",
         "silent[name]",
     ),
     Fault(
