@@ -278,7 +278,7 @@ FAULTS = (
     Fault(
         "lost hazard: the next item comes while cues are divided",
         "cues.py",
-        "Mux(self.steps > period, self.steps, period)",
+        "Mux(longer & ~copied, self.steps, period)",
         "self.steps",
     ),
     Fault(
