@@ -25,6 +25,8 @@ _NAMES = {
     "tokens": "tokens one by one",
 }
 _REST = "#e2e8f0"
+_LETTER = 7
+"""Pixels, on the large side."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,9 @@ def _legend() -> Iterator[str]:
     x = _LEFT
     for resource, colour in (*_COLOURS.items(), ("", _REST)):
         yield f'<rect x="{x}" y="12" width="12" height="12" fill="{colour}"/>'
-        yield f'<text x="{x + 18}" y="22">{_NAMES.get(resource, "the critical resource waits")}</text>'
-        x += 165
+        name = _NAMES.get(resource, "waiting")
+        yield f'<text x="{x + 18}" y="22">{name}</text>'
+        x += 40 + _LETTER * len(name)
 
 
 def _panel(level: Level, units: list[str], top: float, scale: float) -> Iterator[str]:
