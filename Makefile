@@ -67,7 +67,7 @@ check: $(SETUP) ## lint, format, types and unit tests
 bench: $(SETUP) ## speed as ratios to limits
 	$(RUN)/python -m benchmarks.run
 
-bench-area: $(SETUP) ## area, operations a second and a joule over adders and S; yosys, about an hour
+bench-area: $(SETUP) ## area, operations a second and a joule over adders and S; yosys, half an hour
 	$(RUN)/python -m benchmarks.area
 
 bench-train: $(SETUP) ## a training step and an inference against spikingjelly and snnTorch
