@@ -46,7 +46,7 @@ _FEW_RANKS = (
 )
 _ONE_WORD = "a row or line of this core is one 32-bit word; the cores of tests/rtl/test_host.py have several"
 
-_TAKEN = "spikes never wait here: a token's cues are counted faster than the array fires"
+_TAKEN = "spikes wait for the cue unit only where positions in a row are silent; tests/end_to_end/test_many_networks.py"
 
 EXPLANATIONS = (
     Explanation("line", r".*\.attention\.results", "^else: .*r_en", _PACED),
