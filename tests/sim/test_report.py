@@ -15,6 +15,7 @@ from sparta_sim.measure import fit_square, measure_estimate, synthesis_section
 from sparta_sim.report import read_section, summary, write_report, write_section
 from sparta_sim.report.timeline import level_layers, timeline
 from sparta_sim.synthesis import CriticalPath, Resources, Step, Synthesis
+from sparta_sim.windows import lines_read
 
 SYNTHESIS = synthesis_section(
     "tiny",
@@ -71,15 +72,17 @@ def test_no_descriptor_is_faster_than_its_limit(case) -> None:
 
 
 def test_the_critical_resource_of_a_layer(case) -> None:
-    """Without spikes, the steps of all neurons remain: one cycle each."""
+    """Without spikes, the steps of all neurons remain, one cycle each, and the lines of all windows."""
     count = len(case.program.descriptors) - 1
     none = [0] * count
     silent = descriptor_limits(case.program, none, none, 5)
     busy = descriptor_limits(case.program, [10**6] * count, none, 5)
     first = decode(case.program.descriptors[0])
     assert first["op"] is Op.LAYER
-    assert silent[0].resource == "steps"
-    assert silent[0].cycles == first["steps"] * first["tiles"] * first["out_height"] * first["out_width"]
+    steps = first["steps"] * first["tiles"] * first["out_height"] * first["out_width"]
+    lines = first["tiles"] * lines_read(case.program.config, first, 5)
+    assert silent[0].cycles == max(steps, lines)
+    assert silent[0].resource == ("steps" if steps > lines else "lines")
     assert (busy[0].resource, busy[0].cycles) == ("entries", 10**6)
 
 
