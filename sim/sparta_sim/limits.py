@@ -10,6 +10,7 @@ from sparta_hw.descriptor import Op, RankBy, decode
 from sparta_hw.program import Program
 from sparta_sim.cycles.model import Prediction
 from sparta_sim.cycles.selection import rank_period
+from sparta_sim.cycles.tokens import gate_reads
 from sparta_sim.windows import lines_read, positions
 
 __all__ = ["Limit", "Ratio", "array_ratio", "descriptor_limits", "unit_ratios"]
@@ -112,8 +113,7 @@ def _limit(config: CoreConfig, fields: dict[str, int], entries: float, copied: f
             listed = fields["groups"] if RankBy(fields["by"]) is RankBy.RATE else k
             return Limit(fields["tokens"] * rank_period(fields) + listed, "tokens")
         case Op.GATE:
-            lines_a_token = max(fields["groups"], config.groups(config.token_bits))
-            return Limit(fields["chunks"] * fields["tokens"] * lines_a_token, "tokens")
+            return Limit(fields["chunks"] * gate_reads(config, fields), "tokens")
         case Op.GATHER:
             return Limit(k * fields["lines"], "tokens")
         case _:

@@ -11,6 +11,7 @@ from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination
 from sparta_rtl.scanner import QUEUE_LINES
 from sparta_sim.cycles.firing import FireTimes, copies_silent
+from sparta_sim.windows import positions
 
 __all__ = ["STREAMED_BEGIN", "LayerTimes", "layer_cycles", "layer_times"]
 
@@ -124,8 +125,7 @@ def layer_times(
 def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:
     """Issued rows of each position."""
     pitch, run = fields["row_pitch"], fields["run"]
-    columns = topk if fields["ranked"] else fields["out_width"]
-    rows_of_positions = 1 if fields["ranked"] else fields["out_height"]
+    rows_of_positions, columns = positions(fields, topk)
     height, kernel = fields["in_height"], fields["kernel_height"]
     for y in range(rows_of_positions):
         top = y * fields["y_step"] - fields["pad"]

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 
 from sparta_hw.config import CoreConfig
 
-__all__ = ["gate_cycles", "gather_cycles", "pool_cycles"]
+__all__ = ["gate_cycles", "gate_reads", "gather_cycles", "pool_cycles"]
+
+
+def gate_reads(config: CoreConfig, fields: Mapping[str, int]) -> int:
+    """Lines of one chunk that the gate reads, or has to write, one a cycle: ``N * max(groups, ceil(8 / S))``."""
+    return fields["tokens"] * max(fields["groups"], config.groups(config.token_bits))
 
 
 def gate_cycles(config: CoreConfig, fields: Mapping[str, int]) -> int:
@@ -18,8 +23,7 @@ def gate_cycles(config: CoreConfig, fields: Mapping[str, int]) -> int:
         Descriptor fields (:func:`sparta_hw.descriptor.decode`); ``tokens``, ``chunks`` and ``groups`` count.
     """
     planes = config.groups(config.token_bits)
-    reads = fields["tokens"] * max(fields["groups"], planes)
-    return fields["chunks"] * (reads + planes + 14 + config.line) + 3
+    return fields["chunks"] * (gate_reads(config, fields) + planes + 14 + config.line) + 3
 
 
 def gather_cycles(fields: Mapping[str, int], topk: int) -> int:
