@@ -201,7 +201,7 @@ def _limits(report: Section) -> Iterator[str]:
     yield from ("## Cycles against their limit", "")
     yield (
         "The limit of a layer is what its critical resource takes alone: active entries, one a cycle; HI-LIF steps"
-        " or bit planes of all neurons; lines of the spike memory; multiplications; tokens one by one. Pool, feedback: none."
+        " or bit planes of all neurons; spike lines read; multiplications; tokens one by one. Pool, feedback: none."
     )
     yield from ("", f"![where the cycles of an inference go]({TIMELINE_FILE})", "")
     yield from _table(
