@@ -32,6 +32,9 @@ class CoreConfig:
         L, entries in one line of the spike memory; a power of two, a multiple of ``fire_lanes``.
     acc_bits : int
         Width of one accumulator (one lane, one step).
+    sum_sets : int
+        Sets of finished sums, P x S each, that wait for the fire stage, 1 to 8: so many positions of few spikes may
+        follow one another before the accumulators wait.
     sum_bits : int
         Width of a number recombined from its bit planes, and of a logit.
     max_steps : int
@@ -62,6 +65,7 @@ class CoreConfig:
     steps: int = 8
     line: int = 16
     acc_bits: int = 18
+    sum_sets: int = 1
     sum_bits: int = 28
     max_steps: int = 8
     max_tokens: int = 64
@@ -135,6 +139,7 @@ class CoreConfig:
             "weight_rows": (2, 1 << 20),
             "layers": (2, 256),
             "acc_bits": (9, 32),
+            "sum_sets": (1, 8),
             "sum_bits": (16, 48),
         }
         for field, (low, high) in limits.items():

@@ -1,6 +1,6 @@
 """The accumulators: P lanes times S steps, and the finished sums of the group before."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,15 +28,16 @@ class Accumulators(wiring.Component):
     weights : In(lanes * weight_bits)
         The row, one cycle later.
     sums : Out(sums_layout(config))
-        Sums of the last finished group that is not copied, from the cycle after it is there.
+        Sums of the oldest finished group that is not copied, from the cycle after it is there.
     full, kept, copied, final : Out(1), Out(1), Out(1), Out(1)
         A finished group has not been taken;  of the oldest such one: see :func:`~sparta_rtl.issue.entry_layout`.
     taken : In(1)
         The oldest group's sums, if it has some, will be read for the last time in the next cycle.
 
-    Latency and throughput: one entry a cycle. A finished group is there two cycles after its last entry came in, and
-    the next one accumulates meanwhile. The sender sees to it that there are :data:`~sparta_rtl.issue.GROUPS_AHEAD` at
-    most, and that sums have been read before the next ones are there.
+    Latency and throughput: one entry a cycle. A finished group is there two cycles after its last entry came in, with n
+    > 1 ``sum_sets`` n cycles later if it has sums, and the next one accumulates meanwhile. The sender sees to it that
+    there are :data:`~sparta_rtl.issue.GROUPS_AHEAD` at most, ``sum_sets`` with sums, and that a set has been read
+    before one more is there.
     """
 
     valid: Signal
@@ -73,9 +74,9 @@ class Accumulators(wiring.Component):
         valid = Signal()
         end = Signal(init=1)  # a reset ends a group, so that its sums begin at zero
         row = Signal(data.ArrayLayout(signed(config.weight_bits), config.lanes), reset_less=True)
-        sums = Signal(sums_layout(config), reset_less=True)
+        added = Signal(sums_layout(config))
         ends = Signal()
-        m.d.comb += [self.sums.eq(sums), ends.eq(fetched_valid & fetched.end)]
+        m.d.comb += ends.eq(fetched_valid & fetched.end)
         m.d.sync += [
             fetched_valid.eq(self.valid),
             fetched.eq(self.entry),
@@ -94,21 +95,53 @@ class Accumulators(wiring.Component):
                 m.d.sync += active.eq(fetched.steps)
             for step in range(config.steps):
                 total = Signal(signed(config.acc_bits), name=f"acc_{lane}_{step}", reset_less=True)
-                added = Signal(signed(config.acc_bits), name=f"added_{lane}_{step}")
                 # With S = 1 the row is zero where the entry's bit is not set.
                 addend = Mux(active[step], row[lane], 0) if config.steps > 1 else row[lane]
-                m.d.comb += added.eq(total + addend)
+                m.d.comb += added[lane][step].eq(total + addend)
                 with m.If(end):
-                    m.d.sync += [total.eq(0), sums[lane][step].eq(added)]
+                    m.d.sync += total.eq(0)
                 with m.Elif(valid):
-                    m.d.sync += total.eq(added)
+                    m.d.sync += total.eq(added[lane][step])
 
         m.submodules.groups = groups = fifo.SyncFIFO(width=3, depth=GROUPS_AHEAD)
         m.d.comb += [
             groups.w_en.eq(ends),
             groups.w_data.eq(Cat(fetched.kept, fetched.copied, fetched.final)),
             groups.r_en.eq(self.taken),
-            self.full.eq(groups.r_rdy),
             Cat(self.kept, self.copied, self.final).eq(groups.r_data),
         ]
+        sums = self._move_up(m, ends & ~fetched.copied, groups.r_rdy)
+        with m.If(end):
+            m.d.sync += sums.eq(added)
         return m
+
+    def _move_up(self, m: Module, ends: Value, group: Value) -> data.View:
+        """Sets of sums: the first one is read, the last one, returned, is written a cycle after ``ends``."""
+        config = self._config
+        sets = [
+            Signal(sums_layout(config), name=f"sums_{n}", reset_less=True) for n in range(config.sum_sets)
+        ]
+        m.d.comb += self.sums.eq(sets[0])
+        if config.sum_sets == 1:
+            m.d.comb += self.full.eq(group)
+            return sets[-1]
+        arrives = Signal()
+        leaves = Signal()  # the first set, at the end of this cycle
+        there = Signal()
+        held = Signal(config.sum_sets)
+        held_next = Signal.like(held)
+        m.d.sync += [
+            arrives.eq(ends),
+            leaves.eq(self.taken & ~self.copied),
+            held.eq(held_next),
+            there.eq(Mux(self.taken & ~self.copied, held_next[1], held_next[0])),
+        ]
+        m.d.comb += self.full.eq(there | (group & self.copied))
+        room: Value = leaves
+        for n, comes in enumerate([*held[1:], arrives]):
+            room = ~held[n] | room
+            m.d.comb += held_next[n].eq(Mux(room, comes, held[n]))
+            if n < config.sum_sets - 1:
+                with m.If(room & comes):
+                    m.d.sync += sets[n].eq(sets[n + 1])
+        return sets[-1]

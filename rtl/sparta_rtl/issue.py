@@ -39,7 +39,7 @@ def entry_layout(config: CoreConfig) -> data.StructLayout:
 class EntryIssue(wiring.Component):
     """One active entry a cycle, lowest first, without a gap between lines; an empty last line takes a cycle.
 
-    The last entry of a position and group waits for ``free``: its sums overwrite those that are being fired. The silent
+    The last entry of a position and group waits for ``free`` if its sums would overwrite others. The silent
     positions of a tile, those without an active entry, have the same spikes: where a position is one group of spikes
     (T <= S) and each lane has a fire stage, the later ones copy those of the first, and need no sums.
 
@@ -50,7 +50,7 @@ class EntryIssue(wiring.Component):
     i : In(stream.Signature(line_layout(config)))
         Accepted while idle, or in the cycle that issues the last entry of the line before.
     free : In(1)
-        Pulse: one more set of sums may be finished. There is one at reset.
+        Pulse: one more set of sums may be finished. ``sum_sets`` may at reset.
     taken : In(1)
         Pulse: one more group may be issued to its end. There are :data:`GROUPS_AHEAD` at reset.
     valid, entry : Out(1), Out(entry_layout(config))
@@ -149,17 +149,22 @@ class EntryIssue(wiring.Component):
 
     def _count_groups(self, m: Module, ends: Signal, copied: Signal, may_end: Signal) -> None:
         """A group may end while there is a place for it, and one for its sums if it has some."""
-        credit = Signal(init=1)
+        credit = Signal(range(self._config.sum_sets + 1), init=self._config.sum_sets)
+        credit_next = Signal.like(credit)
+        has_credit = Signal(init=1)
         places = Signal(range(GROUPS_AHEAD + 1), init=GROUPS_AHEAD)
         places_next = Signal.like(places)
         has_place = Signal(init=1)
         taken = Signal()
         m.d.comb += [
-            may_end.eq(has_place & (credit | copied)),
+            may_end.eq(has_place & (has_credit | copied)),
+            credit_next.eq(credit - (ends & ~copied) + self.free),
             places_next.eq(places - ends + taken),
         ]
-        m.d.sync += [taken.eq(self.taken), places.eq(places_next), has_place.eq(places_next != 0)]
-        with m.If(self.free):
-            m.d.sync += credit.eq(1)
-        with m.Elif(ends & ~copied):
-            m.d.sync += credit.eq(0)
+        m.d.sync += [
+            credit.eq(credit_next),
+            has_credit.eq(credit_next != 0),
+            taken.eq(self.taken),
+            places.eq(places_next),
+            has_place.eq(places_next != 0),
+        ]

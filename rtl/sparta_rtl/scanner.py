@@ -22,8 +22,8 @@ def line_layout(config: CoreConfig) -> data.StructLayout:
 
     mask : entries inside the window with a spike in this group, all of them with ``dense``;
     single, empty : there is one of them at most, none;  words : S bits an entry, as in the memory;
-    weight : weight row of entry 0, modulo the memory's depth;  end : last line of its position and group (it
-    may be empty);  final : last line of the tile.
+    weight : weight row of entry 0, modulo the memory's depth;  end : last line with work in it of its position and
+    group, which has an empty one if there is none;  final : last one of the tile.
     """
     return data.StructLayout(
         {
@@ -49,9 +49,12 @@ class LineScanner(wiring.Component):
     spikes : Out(ReadPort(spike_lines, L * S))
     o : Out(stream.Signature(line_layout(config)))
 
-    Latency and throughput: a row's first line is read the cycle after the row was accepted; a line read in
-    cycle w is valid at ``o`` in cycle w + 4 at the earliest. At most :data:`QUEUE_LINES` lines are under way:
-    a dropped line makes room in cycle w + 5, a queued one two cycles after it was accepted.
+    A line is held until it is known whether another one with active entries follows in its position and group.
+
+    Latency and throughput: a row's first line is read the cycle after the row was accepted. A line is valid at ``o``
+    4 cycles after the read of the one that follows, or of the group's last one if that is empty; of the group's last
+    one 5 cycles after its own. At most :data:`QUEUE_LINES` lines are under way: a dropped line read in cycle w makes
+    room in cycle w + 5, a queued one two cycles after it was accepted.
     """
 
     i: stream.Interface
@@ -106,16 +109,20 @@ class LineScanner(wiring.Component):
             m.d.sync += [busy.eq(self.i.valid), row.eq(self.i.payload), fresh.eq(1)]
             m.d.sync += last.eq(self.i.payload.lines == 0)
 
-        # A line: read -> fetched -> found (with its words) -> masked (and dropped, or queued).
+        # A line: read -> fetched -> found (with its words) -> masked -> held, or dropped -> queued.
         fetched = Signal(line, reset_less=True)
         found = Signal(line, reset_less=True)
         masked = Signal(line, reset_less=True)
+        held = Signal(line, reset_less=True)
         queued = Signal(line)
         fetched_valid = Signal()
         found_valid = Signal()
         masked_valid = Signal()
+        held_valid = Signal()
         empty = Signal()
-        keep = Signal()
+        open_line = Signal()
+        closes = Signal()
+        follows = Signal()
         m.d.sync += [
             fetched_valid.eq(read),
             fetched.mask.eq(inside),
@@ -133,19 +140,25 @@ class LineScanner(wiring.Component):
         ]
         m.d.comb += [
             empty.eq(~masked.mask.any()),
-            keep.eq(~empty | masked.end),
-            queue.w_en.eq(masked_valid & keep),
-            queued.eq(masked),
-            queued.single.eq(at_most_one(masked.mask)),
-            queued.empty.eq(empty),
+            open_line.eq(held_valid & ~held.end),
+            closes.eq(masked_valid & empty & masked.end & open_line),
+            follows.eq(masked_valid & (~empty | (masked.end & ~open_line))),
+            queue.w_en.eq((held_valid & held.end) | closes | (open_line & follows)),
+            queued.eq(held),
+            queued.end.eq(held.end | closes),
+            queued.final.eq(held.final | (closes & masked.final)),
             queue.w_data.eq(queued),
             self.o.valid.eq(queue.r_rdy),
             self.o.payload.eq(queue.r_data),
             queue.r_en.eq(self.o.ready),
         ]
+        with m.If(follows):
+            m.d.sync += [held.eq(masked), held.single.eq(at_most_one(masked.mask)), held.empty.eq(empty)]
+        with m.If(follows | queue.w_en):
+            m.d.sync += held_valid.eq(follows)
         m.d.comb += room_next.eq(room - read + dropped + taken)
         m.d.sync += [
-            dropped.eq(masked_valid & ~keep),
+            dropped.eq(masked_valid & ~follows),
             taken.eq(self.o.valid & self.o.ready),
             room.eq(room_next),
             has_room.eq(room_next != 0),

@@ -18,11 +18,11 @@ CONFIGS = {
     config.name: config
     for config in (
         CoreConfig(name="square", lanes=4, steps=4, line=4, **SMALL),
-        CoreConfig(name="long line", lanes=2, steps=3, line=8, **SMALL),
+        CoreConfig(name="long line", lanes=2, steps=3, line=8, sum_sets=3, **SMALL),
         CoreConfig(name="one step", lanes=2, steps=1, line=2, **SMALL),
-        CoreConfig(name="two steps", lanes=4, steps=2, line=8, **SMALL),
+        CoreConfig(name="two steps", lanes=4, steps=2, line=8, sum_sets=2, **SMALL),
         CoreConfig(name="narrow sums", lanes=2, steps=8, line=4, acc_bits=22, sum_bits=34, **SMALL),
-        CoreConfig(name="ten steps", lanes=2, steps=10, line=4, **SMALL),
+        CoreConfig(name="ten steps", lanes=2, steps=10, line=4, sum_sets=4, **SMALL),
     )
 }
 
@@ -32,7 +32,7 @@ SHARED = {
     for config in (
         CoreConfig(name="four slots", lanes=8, fire_share=4, weight_bits=6, line=4, **_PLAIN),
         CoreConfig(name="eight slots", lanes=16, fire_share=8, weight_bits=8, line=2, **_PLAIN),
-        CoreConfig(name="two slots", lanes=4, fire_share=2, weight_bits=4, line=16, **_PLAIN),
+        CoreConfig(name="two slots", lanes=4, fire_share=2, weight_bits=4, line=16, sum_sets=2, **_PLAIN),
     )
 }
 """Cores whose lanes share the fire stage."""

@@ -217,4 +217,4 @@ def test_full_rate() -> None:
     case = Case(fields, Memories([(1 << 16) - 1] * 36, [0] * 42))
     (run,) = Bench(config).run([case])
     assert run.entries == 4 * 4 * 36
-    assert run.cycles == run.entries + 13 - 1 + 5 + (6 + 2 * 3) + 7
+    assert run.cycles == run.entries + 14 - 1 + 5 + (6 + 2 * 3) + 7

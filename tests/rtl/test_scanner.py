@@ -66,6 +66,7 @@ def scanned(config: CoreConfig, lines: list[dict]) -> list[list[tuple[int, int]]
         for n in range(config.line):
             if line["mask"] >> n & 1:
                 groups[-1].append(((line["weight"] + n) % config.weight_rows, line["words"][n]))
+        assert line["mask"] or not groups[-1], "an empty line ends a group with entries"
         if line["end"]:
             groups.append([])
     assert groups.pop() == []
@@ -104,15 +105,15 @@ def vector_case(entries: int, spikes: list[int]) -> Case:
 
 
 def test_silent_lines_take_one_cycle_each() -> None:
-    """Row at 6, first read at 7, queued four cycles later: the last of 50 lines is there at 7 + 49 + 4."""
+    """Row at 6, first read at 7, there five cycles later: the last of 50 lines at 7 + 49 + 5."""
     lines, times = ScanBench(CONFIGS["square"], vector_case(200, [0] * 50)).run()
     assert [line["mask"] for line in lines] == [0]
-    assert times == [60]
+    assert times == [61]
 
 
 def test_active_lines_take_one_cycle_each() -> None:
     _, times = ScanBench(CONFIGS["square"], vector_case(200, [1] * 50)).run()
-    assert times == list(range(11, 61))
+    assert times == list(range(12, 62))
 
 
 def test_missing_entry_is_noticed() -> None:

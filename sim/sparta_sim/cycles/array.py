@@ -1,7 +1,7 @@
 """Cycles of a LAYER descriptor, ``start`` to ``done``: the times of ``neuron_array.py``, line by line."""
 
 from collections.abc import Iterator, Mapping
-from heapq import heapreplace
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,9 @@ _FIRST_ROW = 6
 _NEW_POSITION = 2
 """Columns, clip."""
 _READ = 4
-"""From a line's read to the queue's output: block RAM, register, mask, queue."""
+"""From a line's read to the queue's output of the one before it: block RAM, register, mask, queue."""
+_HELD = 5
+"""The same of a group's last line itself."""
 _SUMS = 5
 """From a group's last entry to its sums: place, weight address, weight RAM, register, accumulator."""
 
@@ -155,6 +157,7 @@ class _Tile:
         self._accepted = (-1, -1)
         self._read = 0
         self._room = [0] * QUEUE_LINES
+        self._held = 0
         self.issued = 0
         self.entries = 0
 
@@ -170,14 +173,25 @@ class _Tile:
             stop = min(low // self._line * self._line + self._line, high)
             count = before[stop] - before[low] if low < high else 0
             last = end and stop == high
-            self._read = read = max(self._read + 1, self._room[0])
-            room = read + _READ
-            if count or last:
-                load = max(read + _READ, self.issued)
-                self.issued = load + max(count, 1)
-                self.entries += count
-                room = load + 1
-            heapreplace(self._room, room + 1)
+            self._read = read = max(self._read + 1, heappop(self._room))
+            if (count or last) and self._held:
+                self._issue(self._held, read + _READ)
+                self._held, dropped = 0, not count
+            else:
+                dropped = not (count or last)
+            if dropped:
+                heappush(self._room, read + _READ + 1)
+            elif last:
+                self._issue(count, read + _HELD)
+            else:
+                self._held = count
             if stop == high:
                 return
             low = stop
+
+    def _issue(self, entries: int, there: int) -> None:
+        """A line that is at the queue's output in that cycle; one without entries takes a cycle, too."""
+        load = max(there, self.issued)
+        self.issued = load + max(entries, 1)
+        self.entries += entries
+        heappush(self._room, load + 2)

@@ -26,9 +26,7 @@ def copies_silent(config: CoreConfig, fields: Mapping[str, int]) -> bool:
 
 
 class FireTimes:
-    """Times, in cycles since the tile's begin; ``free`` : from when on the sums of one more group may be finished.
-
-    ``spikes`` has the times of the results.
+    """Times, in cycles since the tile's begin; ``spikes`` has those of the results.
 
     Parameters
     ----------
@@ -53,7 +51,14 @@ class FireTimes:
         self._released = [0, 0]
         self._idle = [0, 0]
         self._taken = deque([0] * GROUPS_AHEAD, maxlen=GROUPS_AHEAD)
-        self.free = 0
+        self._free = deque([0] * config.sum_sets, maxlen=config.sum_sets)
+        self._moving_up = config.sum_sets if config.sum_sets > 1 else 0
+        self._sums_read = 0
+
+    @property
+    def free(self) -> int:
+        """From when on the sums of one more group may be finished."""
+        return self._free[0]
 
     @property
     def end(self) -> int:
@@ -68,13 +73,18 @@ class FireTimes:
     def group(self, full: int, group: int, copied: bool) -> None:
         """A group's sums, if it has some, are there in cycle ``full``; ``copied`` : it takes one step."""
         cycles, last = 1 if copied else self._reads[group], group == len(self._reads) - 1
+        if not copied:
+            full += self._moving_up
+            if self._moving_up and full == self._sums_read + 1:
+                full -= 1
         read = max(full, self._read_end)
         if self._steps and (group == 0 or not self._direct):
             read = max(read, self._released[0])
         self._read_end = read + max(cycles, _READS_APART)
         self._taken.append(read + cycles)
         if not copied:
-            self.free = read + 1 + max(cycles - READ_LEAD, 0)
+            self._sums_read = read + cycles
+            self._free.append(read + 1 + max(cycles - READ_LEAD, 0))
         if self._steps and not self._direct:
             self._fire(read + _CURRENT, group, copied)
         elif self._steps and last:
