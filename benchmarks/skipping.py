@@ -6,7 +6,7 @@ import numpy as np
 
 from sparta_hw.descriptor import Op, decode
 from sparta_hw.program import Program
-from sparta_sim.cycles.array import layer_cycles
+from sparta_sim.cycles.array import layer_times
 from sparta_sim.limits import Ratio
 
 __all__ = ["SPIKE_RATES", "skipping_ratios"]
@@ -32,8 +32,8 @@ def skipping_ratios(program: Program, layers: tuple[str, ...]) -> Iterator[Ratio
         entries, steps = fields["in_height"] * fields["row_pitch"], fields["steps"]
         for rate in SPIKE_RATES:
             words = ((rng.random((entries, steps)) < rate) * (1 << np.arange(steps))).sum(axis=1)
-            cycles, active = layer_cycles(config, fields, words)
-            dense_cycles, all_entries = layer_cycles(config, fields | {"dense": 1}, words)
+            cycles, active, *_ = layer_times(config, fields, words)
+            dense_cycles, all_entries, *_ = layer_times(config, fields | {"dense": 1}, words)
             yield Ratio(
                 f"{program.name}: {node}, {rate:.0%} spikes, {active / all_entries:.1%} of entries active",
                 cycles,

@@ -41,7 +41,7 @@ class FireStage(wiring.Component):
     Members
     -------
     begin : In(1)
-        A new tile; everything is at rest.
+        A new tile, whose first sums may be there; everything is at rest.
     layer, tile : In(descriptor_layout(Op.LAYER)), In(10)
     header : In(ArrayLayout(lane_header(config), lanes))
     sums, full, kept, copied, final, taken : of the accumulators; sums are read in the cycle after it was decided to
@@ -51,7 +51,7 @@ class FireStage(wiring.Component):
     o_spikes : Out(stream.Signature(spike_item_layout(config)))
     o_values : Out(stream.Signature(value_item_layout(config)))
     idle : Out(1)
-        The tile's last result has been accepted.
+        The tile's last result has been accepted; groups of the next one wait for ``begin``.
 
     Latency and throughput: a group of n steps or planes is read in n cycles. Its first step is taken 6 cycles after its
     sum was (with ``direct`` after a position's last plane), the others every other cycle; as many steps a cycle as
@@ -93,7 +93,7 @@ class FireStage(wiring.Component):
                 "free": Out(1),
                 "o_spikes": Out(stream.Signature(self._item)),
                 "o_values": Out(stream.Signature(self._value)),
-                "idle": Out(1),
+                "idle": Out(1, init=1),
             }
         )
 
@@ -129,7 +129,9 @@ class FireStage(wiring.Component):
         opens = Signal()
         may_open = Signal()
         remaining = Signal(range(max(steps, READ_LEAD) + 1))
-        rests = Signal()
+        rests = Signal(init=1)
+        over = Signal(init=1)
+        over_next = Signal()
         position_end = Signal()
         m.d.comb += [
             remaining.eq(Mux(left < steps - step, left, steps - step)),
@@ -145,13 +147,15 @@ class FireStage(wiring.Component):
             stage.copied.eq(self.copied),
             self.taken.eq(stage.valid & last),
             opens.eq(stage.valid & first & (fresh | ~layer.integer)),
+            over_next.eq(~self.begin & (over | (self.taken & self.final))),
         ]
         m.d.sync += [
             self._stages[0].eq(stage),
             self.free.eq(
                 stage.valid & ~self.copied & ((remaining == READ_LEAD) | (first & (remaining < READ_LEAD)))
             ),
-            rests.eq(stage.valid & first & last),
+            over.eq(over_next),
+            rests.eq(over_next | (stage.valid & first & last)),
         ]
         with m.If(stage.valid):
             m.d.sync += [step.eq(Mux(last, 0, step + 1)), first.eq(last), fresh.eq(position_end)]

@@ -1,6 +1,6 @@
 """The issue stage: from lines to single active entries and their weight rows."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -45,10 +45,11 @@ class EntryIssue(wiring.Component):
 
     Members
     -------
-    begin, layer : In(1), In(descriptor_layout(Op.LAYER))
-        A new tile; everything is at rest.
+    opens : In(1)
+        Pulse: lines of the next tile are accepted from the next cycle on. Not before the tile before is issued.
+    layer : In(descriptor_layout(Op.LAYER))
     i : In(stream.Signature(line_layout(config)))
-        Accepted while idle, or in the cycle that issues the last entry of the line before.
+        Accepted while idle, or in the cycle that issues the last entry of the line before in the same tile.
     free : In(1)
         Pulse: one more set of sums may be finished. ``sum_sets`` may at reset.
     taken : In(1)
@@ -57,7 +58,7 @@ class EntryIssue(wiring.Component):
         Fixed latency: two cycles after the entry was issued, without a way to stall.
     """
 
-    begin: Signal
+    opens: Signal
     layer: data.View
     i: stream.Interface
     free: Signal
@@ -69,7 +70,7 @@ class EntryIssue(wiring.Component):
         self._config = config
         super().__init__(
             {
-                "begin": In(1),
+                "opens": In(1),
                 "layer": In(descriptor_layout(Op.LAYER)),
                 "i": In(stream.Signature(line_layout(config))),
                 "free": In(1),
@@ -88,12 +89,15 @@ class EntryIssue(wiring.Component):
         last = Signal()
         issue = Signal()
         ends = Signal()
+        opened = Signal()
+        tile_ends = Signal()
         may_end = Signal()
-        kept, copied = self._silent(m, line, issue, last)
+        kept, copied = self._silent(m, line, issue, last, tile_ends)
         m.d.comb += [
             issue.eq(busy & (may_end | ~last | ~line.end)),
             ends.eq(issue & last & line.end),
-            self.i.ready.eq(~busy | (last & (may_end | ~line.end))),
+            tile_ends.eq(ends & line.final),
+            self.i.ready.eq(Mux(busy, last & (may_end | ~line.end) & ~line.final, opened)),
         ]
         # ``lowest`` has the entry that is issued next, ``line.mask`` those after it; ``last`` : there are none.
         with m.If(issue):
@@ -104,6 +108,10 @@ class EntryIssue(wiring.Component):
             m.d.sync += [busy.eq(self.i.valid), line.eq(self.i.payload)]
             m.d.sync += [lowest.eq(mask & -mask), line.mask.eq(mask & (mask - 1))]
             m.d.sync += last.eq(self.i.payload.single)
+        with m.If(tile_ends):
+            m.d.sync += [busy.eq(0), opened.eq(0)]
+        with m.Elif(self.opens):
+            m.d.sync += opened.eq(1)
         self._count_groups(m, ends, copied, may_end)
 
         picked = Signal(entry_layout(config))
@@ -128,7 +136,9 @@ class EntryIssue(wiring.Component):
         ]
         return m
 
-    def _silent(self, m: Module, line: data.View, issue: Signal, last: Signal) -> tuple[Signal, Signal]:
+    def _silent(
+        self, m: Module, line: data.View, issue: Signal, last: Signal, tile_ends: Signal
+    ) -> tuple[Signal, Signal]:
         """Whether the position that ends is silent and the first such one of its tile, or a later one."""
         alike = Signal()
         known = Signal()
@@ -143,7 +153,7 @@ class EntryIssue(wiring.Component):
         ]
         with m.If(issue):
             m.d.sync += [fresh.eq(last & line.end), known.eq(known | kept)]
-        with m.If(self.begin):
+        with m.If(tile_ends):
             m.d.sync += known.eq(0)
         return kept, copied
 

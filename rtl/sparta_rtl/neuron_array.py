@@ -12,11 +12,11 @@ from sparta_rtl.hilif import lane_header
 from sparta_rtl.issue import EntryIssue
 from sparta_rtl.layouts import descriptor_layout, spike_item_layout, value_item_layout
 from sparta_rtl.memory import ReadPort
-from sparta_rtl.pipeline import is_next
 from sparta_rtl.rows import WindowRows
 from sparta_rtl.scanner import LineScanner
 from sparta_rtl.shared_fire import SharedFireStage
 from sparta_rtl.stream_slice import StreamSlice
+from sparta_rtl.tiles import TileSequence
 from sparta_rtl.weight_stream import RingUse
 
 __all__ = ["NeuronArray"]
@@ -133,20 +133,27 @@ class NeuronArray(wiring.Component):
         fire = FireStage(config) if config.fire_share == 1 else SharedFireStage(config)
         m.submodules.fire = fire
 
-        begin, tile, block = (
-            self._streamed_tiles(m, fire.idle) if config.stream_bits else self._tiles(m, fire.idle)
-        )
-        header_read, header_row = self._header(m, fire, begin, block)
+        m.submodules.tiles = tiles = TileSequence(config)
         m.d.comb += [
-            rows.start.eq(begin),
+            tiles.start.eq(self.start),
+            self.done.eq(tiles.done),
+            tiles.layer.eq(self.layer),
+            tiles.hold.eq(self.hold),
+            tiles.issued.eq(issue.valid & issue.entry.final),
+            tiles.idle.eq(fire.idle),
+            rows.start.eq(self.start),
             rows.layer.eq(self.layer),
             rows.topk.eq(self.topk),
+            rows.first_weight.eq(tiles.first_weight),
             scanner.layer.eq(self.layer),
-            fire.begin.eq(begin),
+            fire.begin.eq(tiles.fires),
             fire.layer.eq(self.layer),
-            fire.tile.eq(tile),
+            fire.tile.eq(tiles.tile),
         ]
-        m.d.sync += rows.first_weight.eq(block + config.header_rows)
+        if config.stream_bits:
+            connect(m, tiles.ring, flipped(self.ring))
+            m.d.comb += [self.waiting.eq(tiles.waiting), self.stalls.eq(tiles.stalls)]
+        self._header(m, fire, tiles)
         connect(m, scanner.spikes, flipped(self.spikes))
         m.submodules.row_slice = row_slice = StreamSlice(rows.o.payload.shape())
         connect(m, rows.o, row_slice.i)
@@ -158,9 +165,9 @@ class NeuronArray(wiring.Component):
             m.d.comb += [fire.kept.eq(accumulators.kept), fire.copied.eq(accumulators.copied)]
 
         m.d.comb += [
-            self.weights.en.eq(header_read | issue.entry.read),
-            self.weights.addr.eq(issue.entry.weight),
-            issue.begin.eq(begin),
+            self.weights.en.eq(tiles.read | issue.entry.read),
+            self.weights.addr.eq(Mux(tiles.read, tiles.row, issue.entry.weight)),
+            issue.opens.eq(tiles.opens),
             issue.layer.eq(self.layer),
             issue.free.eq(fire.free),
             issue.taken.eq(fire.taken),
@@ -172,111 +179,39 @@ class NeuronArray(wiring.Component):
             fire.full.eq(accumulators.full),
             fire.final.eq(accumulators.final),
         ]
-        with m.If(header_read):
-            m.d.comb += self.weights.addr.eq(header_row)
         with m.If(self.start):
             m.d.sync += self.entries.eq(0)
         with m.Elif(issue.valid & issue.entry.read):
             m.d.sync += self.entries.eq(self.entries + 1)
         return m
 
-    def _tiles(self, m: Module, idle: Signal) -> tuple[Signal, Signal, Signal]:
-        """Begin of each tile, its index, the first row of its weights' block."""
-        layer = self.layer
-        begin = Signal()
-        tile = Signal.like(layer.tiles)
-        block = Signal.like(self.weights.addr)
-        last_tile = Signal()
-        m.d.sync += last_tile.eq(is_next(tile, layer.tiles))
-        with m.FSM():
-            with m.State("IDLE"), m.If(self.start):
-                m.d.comb += begin.eq(1)
-                m.d.sync += [tile.eq(0), block.eq(layer.weight_base)]
-                m.next = "TILE"
-            with m.State("TILE"), m.If(idle):
-                with m.If(last_tile):
-                    m.d.comb += self.done.eq(1)
-                    m.next = "IDLE"
-                with m.Elif(~self.hold):
-                    m.d.comb += begin.eq(1)
-                    m.d.sync += [tile.eq(tile + 1), block.eq(block + layer.weight_pitch)]
-        return begin, tile, block
-
-    def _streamed_tiles(self, m: Module, idle: Signal) -> tuple[Signal, Signal, Signal]:
-        """The same where blocks follow one another in a ring, and a tile waits until all of its rows are there."""
-        layer = self.layer
-        begin = Signal()
-        tile = Signal.like(layer.tiles)
-        last_tile = Signal()
-        enough = Signal()
-        needed = Signal(len(layer.weight_pitch) + 1)
-        m.d.comb += [needed.eq(layer.weight_pitch), self.ring.released.eq(layer.weight_pitch)]
-        m.d.sync += [
-            last_tile.eq(is_next(tile, layer.tiles)),
-            enough.eq(self.ring.filled >= needed),
-            self.stalls.eq(self.stalls + self.waiting),
-        ]
-        with m.FSM():
-            with m.State("IDLE"), m.If(self.start):
-                m.d.sync += [tile.eq(0), self.stalls.eq(0)]
-                m.next = "WAIT"
-            with m.State("WAIT"):
-                m.d.comb += [begin.eq(enough), self.waiting.eq(~enough)]
-                with m.If(enough):
-                    m.next = "TILE"
-            with m.State("TILE"):
-                m.d.comb += needed.eq(layer.weight_pitch << 1)
-                with m.If(idle):
-                    m.d.comb += self.ring.release.eq(1)
-                    m.d.sync += tile.eq(tile + 1)
-                    with m.If(last_tile):
-                        m.d.comb += self.done.eq(1)
-                        m.next = "IDLE"
-                    with m.Else():
-                        m.d.comb += [begin.eq(enough), self.waiting.eq(~enough)]
-                        with m.If(~enough):
-                            m.next = "WAIT"
-        return begin, tile, self.ring.oldest
-
-    def _header(
-        self, m: Module, fire: FireStage | SharedFireStage, begin: Signal, block: Signal
-    ) -> tuple[Signal, Signal]:
-        """Reads the header rows, right after ``begin`` and long before the first weights."""
-        config = self._config
-        count = Signal(range(config.header_rows + 1), init=config.header_rows)
-        read = Signal()
-        row = Signal.like(block)
+    def _header(self, m: Module, fire: FireStage | SharedFireStage, tiles: TileSequence) -> None:
+        """Header rows, as they come from the weight memory, to where the fire stage finds its parameters."""
         fetched = Signal()
-        with m.If(begin):
-            m.d.sync += count.eq(0)
-        with m.Elif(count != config.header_rows):
-            m.d.sync += count.eq(count + 1)
-        m.d.sync += [
-            read.eq(count != config.header_rows),
-            row.eq(block + count),
-            fetched.eq(read),
+        m.d.sync += fetched.eq(tiles.read)
+        if isinstance(fire, FireStage):
+            self._keep_header(m, fire, fetched, tiles.fires)
+            return
+        arrived = Signal.like(fire.header_row)
+        m.d.sync += arrived.eq(Mux(tiles.fires, 0, arrived + fetched))
+        m.d.comb += [
+            fire.header_valid.eq(fetched),
+            fire.header_row.eq(arrived),
+            fire.header.eq(self.weights.data),
         ]
-        if isinstance(fire, SharedFireStage):
-            arrived = Signal.like(count)
-            m.d.sync += arrived.eq(Mux(begin, 0, arrived + fetched))
-            m.d.comb += [
-                fire.header_valid.eq(fetched),
-                fire.header_row.eq(arrived),
-                fire.header.eq(self.weights.data),
-            ]
-        else:
-            self._keep_header(m, fire, fetched)
-        return read, row
 
-    def _keep_header(self, m: Module, fire: FireStage, fetched: Signal) -> None:
-        """Parameters of each lane, shifted in from the header rows."""
+    def _keep_header(self, m: Module, fire: FireStage, fetched: Signal, fires: Signal) -> None:
+        """Parameters of each lane: those of the next tile are shifted in while those of this one are in use."""
         config = self._config
-        header = Signal(data.ArrayLayout(lane_header(config), config.lanes), reset_less=True)
+        arriving = Signal(data.ArrayLayout(lane_header(config), config.lanes), reset_less=True)
+        header = Signal.like(arriving, reset_less=True)
+        with m.If(fires):
+            m.d.sync += header.eq(arriving)
         with m.If(fetched):
             for lane in range(config.lanes):
                 byte = self.weights.data.word_select(lane, config.weight_bits)
-                kept = Value.cast(header[lane])[config.weight_bits :]
-                m.d.sync += Value.cast(header[lane]).eq(Cat(kept, byte))
+                kept = Value.cast(arriving[lane])[config.weight_bits :]
+                m.d.sync += Value.cast(arriving[lane]).eq(Cat(kept, byte))
         m.d.comb += fire.header.eq(header.as_value())
         if config.attention:
             self._move_thresholds(m, header, fire)

@@ -49,7 +49,7 @@ def _is_after_next(before: Value, after: Value) -> Value:
 
 
 class WindowRows(wiring.Component):
-    """Walks positions (row by row), step groups and kernel rows of one tile, in this order.
+    """Walks tiles, positions (row by row), step groups and kernel rows of a layer, in this order.
 
     A row of the window at output (y, x), ``iy = y * y_step - pad + ky``, holds the entries ``lo .. hi - 1``::
 
@@ -62,13 +62,12 @@ class WindowRows(wiring.Component):
     Members
     -------
     start : In(1)
-        Begin a tile. ``layer``, ``topk`` and ``first_weight`` (from two cycles later on) are stable until the
-        tile's last row was accepted.
+        Begin a layer. ``layer`` and ``topk`` are stable until its last row was accepted.
     layer : In(descriptor_layout(Op.LAYER))
     topk : In(range(max_topk + 1))
         Positions with ``ranked``.
     first_weight : In(range(weight_rows))
-        Weight row of window entry 0 of the tile.
+        Weight row of window entry 0 of the first tile, in the cycle after ``start``.
     o : Out(stream.Signature(row_layout(config)))
 
     Latency and throughput: one kernel row a cycle, left-out rows included, and two cycles more at each
@@ -99,6 +98,7 @@ class WindowRows(wiring.Component):
         m.d.comb += self._advance.eq(~self.o.valid | self.o.ready)
         self._origin = Signal(ceil_log2(self._config.spike_lines) + exact_log2(self._config.line))
         self._clips = Signal()
+        self._begun = Signal()
         self._positions(m)
         self._window(m)
         with m.If(self._advance):
@@ -114,6 +114,7 @@ class WindowRows(wiring.Component):
         self._column = column = Signal(signed(_COLUMN_BITS))
         self._top = top = Signal(signed(_ROW_BITS))
         self._last_position = Signal()
+        self._last_tile = Signal()
         self._next_row = start_row = Signal.like(self._origin)
         above = Signal.like(start_row, reset_less=True)
         below = Signal.like(start_row, reset_less=True)
@@ -121,27 +122,31 @@ class WindowRows(wiring.Component):
         y = Signal.like(layer.out_height)
         last_x = Signal()
         last_y = Signal()
-        begun = Signal()
+        tile = Signal.like(layer.tiles)
+        last_tile = Signal()
         clipped = Signal()
         m.d.sync += [
             last_x.eq(is_next(x, Mux(layer.ranked, self.topk, layer.out_width))),
             last_y.eq(layer.ranked | is_next(y, layer.out_height)),
+            last_tile.eq(is_next(tile, layer.tiles)),
             above.eq(layer.pad * layer.row_pitch[: len(above)]),
             below.eq(layer.y_step * layer.row_pitch[: len(below)]),
-            begun.eq(self.start),
+            self._begun.eq(self.start),
             clipped.eq(self._clips & self._advance),
         ]
         with m.If(self._clips):
-            m.d.sync += self._last_position.eq(last_x & last_y)
-        with m.If(begun):
-            m.d.sync += start_row.eq(-above)
-        with m.If(self.start):
-            m.d.sync += [x.eq(0), y.eq(0), column.eq(-layer.x_start), top.eq(-layer.pad)]
-        with m.Elif(clipped):
+            m.d.sync += [self._last_position.eq(last_x & last_y), self._last_tile.eq(last_tile)]
+        with m.If(clipped):
             m.d.sync += [x.eq(x + 1), column.eq(column + layer.x_step)]
             with m.If(last_x):
                 m.d.sync += [x.eq(0), column.eq(-layer.x_start), y.eq(y + 1), top.eq(top + layer.y_step)]
                 m.d.sync += start_row.eq(start_row + below)
+            with m.If(last_x & last_y):
+                m.d.sync += [y.eq(0), top.eq(-layer.pad), start_row.eq(-above), tile.eq(tile + 1)]
+        with m.If(self._begun):
+            m.d.sync += start_row.eq(-above)
+        with m.If(self.start):
+            m.d.sync += [x.eq(0), y.eq(0), column.eq(-layer.x_start), top.eq(-layer.pad), tile.eq(0)]
 
     def _window(self, m: Module) -> None:
         """Per position: the window's columns, clipped; then count groups and kernel rows."""
@@ -153,6 +158,7 @@ class WindowRows(wiring.Component):
         start_row = Signal.like(origin)
         row = Signal.like(origin)
         weight = Signal.like(self.first_weight)
+        first = Signal.like(weight)
         kernel_row = Signal.like(layer.kernel_height)
         group = Signal.like(layer.groups)
         input_row = Signal(signed(_ROW_BITS))
@@ -176,6 +182,8 @@ class WindowRows(wiring.Component):
                 }
             )
         )
+        with m.If(self._begun):
+            m.d.sync += first.eq(self.first_weight)
         with m.If(self._advance):
             m.d.sync += valid.eq(0)
         with m.FSM():
@@ -195,7 +203,7 @@ class WindowRows(wiring.Component):
                     right.eq(Mux(right < layer.row_pitch, right, layer.row_pitch)),
                     row.eq(self._next_row),
                     start_row.eq(self._next_row),
-                    weight.eq(self.first_weight + skip),
+                    weight.eq(first + skip),
                     input_row.eq(self._top),
                     top.eq(self._top),
                     kernel_row.eq(0),
@@ -230,7 +238,7 @@ class WindowRows(wiring.Component):
                         kernel_row.eq(0),
                         input_row.eq(top),
                         row.eq(start_row),
-                        weight.eq(self.first_weight + skip),
+                        weight.eq(first + skip),
                         group.eq(group + 1),
                         last_row.eq(one_row),
                         last_group.eq(_is_after_next(group, layer.groups)),
@@ -238,6 +246,8 @@ class WindowRows(wiring.Component):
                 with m.If(last_row & last_group):
                     m.next = "COLUMNS"
                     with m.If(self._last_position):
+                        m.d.sync += first.eq(first + layer.weight_pitch)
+                    with m.If(self._last_position & self._last_tile):
                         m.next = "IDLE"
 
     def _lines(self, m: Module) -> None:

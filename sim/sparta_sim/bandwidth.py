@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from sparta_hw.descriptor import Op, decode
 from sparta_hw.program import Program
 from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
-from sparta_sim.cycles.array import STREAMED_BEGIN
 from sparta_sim.cycles.model import Prediction
 
 __all__ = ["Bandwidth", "weight_bandwidth"]
@@ -43,9 +42,9 @@ class Bandwidth:
 def weight_bandwidth(program: Program, prediction: Prediction, latency: int) -> Bandwidth:
     """Bandwidth that one inference needs.
 
-    Rows that tile j needs at its begin have had since the end of tile i, which made room for them, for all i < j::
+    Rows that tile j needs at its begin have had since tile i was read, which made room for them, for all i < j::
 
-        needed = max over i < j of (D(j) - D(i - 1) - B) / (begin(j) - end(i) - latency),  at least the mean
+        needed = max over i < j of (D(j) - D(i - 1) - B) / (begin(j) - read(i) - latency),  at least the mean
 
     with D the bytes up to and with a tile, and B the ring's bytes less one burst, which waits for room for all of it.
 
@@ -86,18 +85,17 @@ def weight_bandwidth(program: Program, prediction: Prediction, latency: int) -> 
 def _tiles(
     program: Program, prediction: Prediction
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], list[str]]:
-    """Begin, end, bytes and node of every tile of an inference, in order."""
+    """Begin, last read of weights, bytes and node of every tile of an inference, in order."""
     begin, end, size, nodes = [], [], [], []
     now = 0
-    for word, node, cycles in zip(program.descriptors, program.nodes, prediction.layer_cycles, strict=False):
+    layers = zip(prediction.layer_cycles, prediction.layer_tiles, strict=True)
+    for word, node, (cycles, tiles) in zip(program.descriptors, program.nodes, layers, strict=False):
         now += FETCH_CYCLES
         fields = decode(word)
         if fields["op"] is Op.LAYER:
-            tiles = fields["tiles"]
-            alone = (cycles - STREAMED_BEGIN) // tiles
-            for n in range(tiles):
-                begin.append(now + STREAMED_BEGIN + n * alone)
-                end.append(begin[-1] + alone)
+            for begins, read in tiles:
+                begin.append(now + begins)
+                end.append(now + read)
                 size.append(fields["weight_pitch"] * program.config.lanes)
                 nodes.append(node)
         now += cycles + HANDOVER_CYCLES

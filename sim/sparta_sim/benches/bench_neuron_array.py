@@ -9,7 +9,7 @@ from sparta_rtl.layouts import spike_item_layout, value_item_layout
 from sparta_sim.benches.layer_cases import LayerCase, convolution_case, projection_case
 from sparta_sim.benches.memories import expect_lines, spike_rows
 from sparta_sim.benches.streams import Bench, ReadMemory, Sink, unit_test
-from sparta_sim.cycles.array import layer_cycles
+from sparta_sim.cycles.array import layer_times
 from sparta_sim.cycles.model import entry_words
 
 
@@ -30,7 +30,7 @@ class _Array:
         bench.dut.layer.value, bench.dut.topk.value = descriptor, case.topk
         elapsed = await bench.execute()
         words = entry_words(case.source, case.values, config)
-        cycles, entries = layer_cycles(config, decode(descriptor) | {"cues": 0}, words, case.topk)
+        cycles, entries, *_ = layer_times(config, decode(descriptor) | {"cues": 0}, words, case.topk)
         assert int(bench.dut.entries.value) == entries
         assert elapsed >= cycles if bench.stall else elapsed == cycles
         if case.fields.get("integer"):

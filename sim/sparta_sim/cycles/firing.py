@@ -14,6 +14,8 @@ __all__ = ["FireTimes", "copies_silent"]
 
 _CURRENT = 6
 """From a sum's read until a step can take its current."""
+_BEGUN = 2
+"""From a tile's begin to the read of its first sum."""
 _READS_APART = 2
 """From the read of a group to that of the next one, at least."""
 _VALUES, _SHARED = 6, 7
@@ -26,7 +28,7 @@ def copies_silent(config: CoreConfig, fields: Mapping[str, int]) -> bool:
 
 
 class FireTimes:
-    """Times, in cycles since the tile's begin; ``spikes`` has those of the results.
+    """Times, in cycles since the layer's begin; ``spikes`` has those of the results.
 
     Parameters
     ----------
@@ -54,6 +56,7 @@ class FireTimes:
         self._free = deque([0] * config.sum_sets, maxlen=config.sum_sets)
         self._moving_up = config.sum_sets if config.sum_sets > 1 else 0
         self._sums_read = 0
+        self._begun = 0
 
     @property
     def free(self) -> int:
@@ -70,6 +73,21 @@ class FireTimes:
         """From when on one more group may be issued to its end."""
         return self._taken[0]
 
+    @property
+    def begun(self) -> int:
+        """Cycle of :meth:`begin`."""
+        return self._begun
+
+    def begin(self, cycle: int) -> None:
+        """The next tile begins to fire."""
+        self._begun = cycle
+
+    def state(self, cycle: int) -> tuple[int, ...]:
+        """What the times of later groups depend on, as seen from that cycle."""
+        idle = [self._idle[(cycle + n) % LANE_CYCLES] for n in range(LANE_CYCLES)]
+        events = [self._read_end, self._last_step, self._apart, self._sums_read, self._begun]
+        return (*events, *self._released, *idle, *self._free, *self._taken, *self.spikes.state)
+
     def group(self, full: int, group: int, copied: bool) -> None:
         """A group's sums, if it has some, are there in cycle ``full``; ``copied`` : it takes one step."""
         cycles, last = 1 if copied else self._reads[group], group == len(self._reads) - 1
@@ -77,7 +95,7 @@ class FireTimes:
             full += self._moving_up
             if self._moving_up and full == self._sums_read + 1:
                 full -= 1
-        read = max(full, self._read_end)
+        read = max(full, self._read_end, self._begun + _BEGUN)
         if self._steps and (group == 0 or not self._direct):
             read = max(read, self._released[0])
         self._read_end = read + max(cycles, _READS_APART)

@@ -12,7 +12,7 @@ from sparta_hw.program import Program
 from sparta_hw.tensor_layout import TensorLayout
 from sparta_rtl.feedback import FEEDBACK_CYCLES
 from sparta_rtl.sequencer import FETCH_CYCLES, HANDOVER_CYCLES
-from sparta_sim.cycles.array import STREAMED_BEGIN, layer_times
+from sparta_sim.cycles.array import LayerTimes, Surroundings, layer_times
 from sparta_sim.cycles.attention import attend_cycles
 from sparta_sim.cycles.selection import rank_cycles, score_cycles
 from sparta_sim.cycles.stream import WeightStream
@@ -33,6 +33,8 @@ class Prediction:
         (:class:`~sparta_sim.cycles.array.LayerTimes`), of each descriptor but END.
     layer_stalls : tuple of int
         Cycles of ``layer_cycles`` in which tiles wait for streamed weights.
+    layer_tiles : tuple of tuple of (int, int)
+        When each tile begins and when the last of its weights is read, since the descriptor's start.
     waits : int
         Cycles in which the next descriptor is there, but cues are still on their way to memory, or results to the host.
     """
@@ -41,6 +43,7 @@ class Prediction:
     layer_entries: tuple[int, ...]
     layer_copied: tuple[int, ...]
     layer_stalls: tuple[int, ...]
+    layer_tiles: tuple[tuple[tuple[int, int], ...], ...]
     waits: int
 
     @property
@@ -93,32 +96,40 @@ def predict(
     """
     config = program.config
     inputs = layer_inputs(program)
-    cycles: list[int] = []
-    entries: list[int] = []
-    copies: list[int] = []
-    stalls: list[int] = []
+    times: list[LayerTimes] = []
     waits = 0
     stream = None
     if config.stream_bits and latency is not None:
         stream = WeightStream(config, len(program.weights), latency)
     for at, word in enumerate(program.descriptors):
         fields = decode(word)
-        active = copied = stalled = 0
         match fields["op"]:
             case Op.LAYER:
                 words = layer_words(inputs[at], tensors, config)
-                count, active, copied, cue_delay = layer_times(config, fields, words, k)
-                gap = config.lanes + 1 if fields["destination"] == Destination.LOGITS else 0
-                start = sum(cycles) + at * HANDOVER_CYCLES + (at + 1) * FETCH_CYCLES + waits + 1
-                count, stalled = _tiles(config, fields, count, gap, stream, start)
-                earlier = (fields["tiles"] - 1) * fields["slots"] * config.fire_lanes
+                start = (
+                    sum(done.cycles for done in times)
+                    + at * HANDOVER_CYCLES
+                    + (at + 1) * FETCH_CYCLES
+                    + waits
+                    + 1
+                )
+                of_tile = fields["slots"] * config.fire_lanes
+                around = Surroundings(
+                    stream,
+                    start,
+                    gap=config.lanes + 1 if fields["destination"] == Destination.LOGITS else 0,
+                    hold=of_tile if fields["destination"] == Destination.COUNTS else 0,
+                )
+                layer = layer_times(config, fields, words, k, around)
+                earlier = (fields["tiles"] - 1) * of_tile
                 if fields["destination"] == Destination.COUNTS:
-                    count += earlier
                     waits += max(fields["outputs"] - earlier - FETCH_CYCLES - 1, 0)
                 if fields["destination"] == Destination.LOGITS:
                     waits += max(fields["outputs"] - earlier - FETCH_CYCLES, 0)
                 if fields["cues"]:
-                    waits += max(cue_delay - FETCH_CYCLES, 0)
+                    waits += max(layer.cue_delay - FETCH_CYCLES, 0)
+                times.append(layer)
+                continue
             case Op.SCORE:
                 count = score_cycles(fields)
             case Op.RANK:
@@ -135,36 +146,12 @@ def predict(
                 count = pool_cycles(config, fields)
             case Op.END:
                 break
-        cycles.append(count)
-        entries.append(active)
-        copies.append(copied)
-        stalls.append(stalled)
-    return Prediction(tuple(cycles), tuple(entries), tuple(copies), tuple(stalls), waits)
-
-
-def _tiles(
-    config: CoreConfig,
-    fields: Mapping[str, int],
-    cycles: int,
-    gap: int,
-    stream: WeightStream | None,
-    start: int,
-) -> tuple[int, int]:
-    """Cycles of a layer that begins in cycle ``start``, and those of them in which its tiles wait for their weights.
-
-    A tile ends at least ``gap`` cycles after the one before: its P logits wait for those, which leave one a cycle.
-    """
-    tiles, pitch = fields["tiles"], fields["weight_pitch"]
-    first = STREAMED_BEGIN if config.stream_bits else 0
-    alone, end = (cycles - first) // tiles, start + first
-    stalled, earliest = 0, 0
-    for _ in range(tiles):
-        if stream:
-            begin = max(end, stream.rows_there(pitch) + 1)
-            stalled += begin - end
-            end = begin
-        end = max(end + alone, earliest)
-        earliest = end + gap
-        if stream:
-            stream.release(pitch, end)
-    return end - start, stalled
+        times.append(LayerTimes(count))
+    return Prediction(
+        tuple(layer.cycles for layer in times),
+        tuple(layer.entries for layer in times),
+        tuple(layer.copied for layer in times),
+        tuple(layer.stalls for layer in times),
+        tuple(layer.tiles for layer in times),
+        waits,
+    )

@@ -16,7 +16,7 @@ _SLICE_ITEMS = 2
 
 
 class SpikeTimes:
-    """Times, in cycles since the tile's begin, of one result after the other.
+    """Times, in cycles since the layer's begin, of one result after the other.
 
     Parameters
     ----------
@@ -49,6 +49,11 @@ class SpikeTimes:
     def cue_delay(self) -> int:
         """Cycles from ``end`` until the cues of all spikes are in memory."""
         return self._accepted[-1] - self.end + cue_tail_cycles(self._config, self._steps, self._copied)
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        """What the times of later results depend on."""
+        return (*self._sliced, *self._accepted, self._cue_free)
 
     def result(self, last_step: int, complete: bool, copied: bool) -> None:
         """Spikes of a group, whose last step was taken in that cycle; ``complete`` : the position's last one."""
