@@ -35,7 +35,7 @@ class Accumulators(wiring.Component):
         The oldest group's sums, if it has some, will be read for the last time in the next cycle.
 
     Latency and throughput: one entry a cycle. A finished group is there two cycles after its last entry came in, with n
-    > 1 ``sum_sets`` n cycles later if it has sums, and the next one accumulates meanwhile. The sender sees to it that
+    = ``sum_sets`` n - 1 cycles later if it has sums, and the next one accumulates meanwhile. The sender sees to it that
     there are :data:`~sparta_rtl.issue.GROUPS_AHEAD` at most, ``sum_sets`` with sums, and that a set has been read
     before one more is there.
     """
@@ -134,7 +134,7 @@ class Accumulators(wiring.Component):
             arrives.eq(ends),
             leaves.eq(self.taken & ~self.copied),
             held.eq(held_next),
-            there.eq(Mux(self.taken & ~self.copied, held_next[1], held_next[0])),
+            there.eq(Mux(held_next[0] & ~(self.taken & ~self.copied), 1, held_next[1])),
         ]
         m.d.comb += self.full.eq(there | (group & self.copied))
         room: Value = leaves

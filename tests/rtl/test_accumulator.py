@@ -41,6 +41,13 @@ def offered_line(line: dict) -> dict:
     return line | {"single": line["mask"].bit_count() <= 1, "empty": line["mask"] == 0}
 
 
+async def opened(ctx, dut: EntryIssue) -> None:
+    """A tile's entries may be issued."""
+    ctx.set(dut.opens, 1)
+    await ctx.tick()
+    ctx.set(dut.opens, 0)
+
+
 def run_issue(
     lines: list[dict], stall: float, wait: int, seed: int
 ) -> tuple[list[dict], list[int], list[int]]:
@@ -49,6 +56,7 @@ def run_issue(
     entries, times, pulses, expected = [], [], [], len(issued(lines))
 
     async def process(ctx) -> None:
+        await opened(ctx, dut)
         cycle, place = 0, 0
         while len(entries) < expected:
             offered = ctx.get(dut.i.valid)
@@ -100,6 +108,32 @@ def test_group_end_waits_for_free() -> None:
     assert ends[1:] == [pulse + 3 for pulse in pulses[: len(ends) - 1]]
 
 
+def test_next_tile_waits_until_it_opens() -> None:
+    """Two tiles of two lines; the second one's lines are there all the time, its header rows arrive later."""
+    dut, times = EntryIssue(CONFIG), []
+    lines = [{"mask": 3, "words": [1] * 8, "weight": 0, "end": n == 1, "final": n == 1} for n in (0, 1)] * 2
+
+    async def process(ctx) -> None:
+        await opened(ctx, dut)
+        place = 0
+        for cycle in range(60):
+            ctx.set(dut.opens, cycle == 40)
+            ctx.set(dut.free, cycle == 20)
+            ctx.set(dut.i.valid, place < len(lines))
+            if place < len(lines):
+                ctx.set(dut.i.payload, offered_line(lines[place]))
+                place += ctx.get(dut.i.ready)
+            if ctx.get(dut.valid):
+                times.append((cycle, ctx.get(dut.entry.final)))
+            await ctx.tick()
+
+    sim = Simulator(dut)
+    sim.add_clock(1e-6)
+    sim.add_testbench(process)
+    sim.run()
+    assert times == [(3, 0), (4, 0), (5, 0), (6, 1), (44, 0), (45, 0), (46, 0), (47, 1)]
+
+
 def ended(layer: dict, masks: list[int], free: int = 0, taken: int = 0) -> list[tuple[int, int]]:
     """``kept`` and ``copied`` of the groups that end, one line each, with so many pulses of ``free`` and ``taken``."""
     dut, found = EntryIssue(CONFIG), []
@@ -107,9 +141,7 @@ def ended(layer: dict, masks: list[int], free: int = 0, taken: int = 0) -> list[
 
     async def process(ctx) -> None:
         ctx.set(dut.layer, layer)
-        ctx.set(dut.begin, 1)
-        await ctx.tick()
-        ctx.set(dut.begin, 0)
+        await opened(ctx, dut)
         place = 0
         for cycle in range(120):
             ctx.set(dut.free, 60 <= cycle < 60 + 10 * free and cycle % 10 == 0)

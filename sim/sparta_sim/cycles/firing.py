@@ -54,8 +54,7 @@ class FireTimes:
         self._idle = [0, 0]
         self._taken = deque([0] * GROUPS_AHEAD, maxlen=GROUPS_AHEAD)
         self._free = deque([0] * config.sum_sets, maxlen=config.sum_sets)
-        self._moving_up = config.sum_sets if config.sum_sets > 1 else 0
-        self._sums_read = 0
+        self._moving_up = config.sum_sets - 1
         self._begun = 0
 
     @property
@@ -85,7 +84,7 @@ class FireTimes:
     def state(self, cycle: int) -> tuple[int, ...]:
         """What the times of later groups depend on, as seen from that cycle."""
         idle = [self._idle[(cycle + n) % LANE_CYCLES] for n in range(LANE_CYCLES)]
-        events = [self._read_end, self._last_step, self._apart, self._sums_read, self._begun]
+        events = [self._read_end, self._last_step, self._apart, self._begun]
         return (*events, *self._released, *idle, *self._free, *self._taken, *self.spikes.state)
 
     def group(self, full: int, group: int, copied: bool) -> None:
@@ -93,15 +92,12 @@ class FireTimes:
         cycles, last = 1 if copied else self._reads[group], group == len(self._reads) - 1
         if not copied:
             full += self._moving_up
-            if self._moving_up and full == self._sums_read + 1:
-                full -= 1
         read = max(full, self._read_end, self._begun + _BEGUN)
         if self._steps and (group == 0 or not self._direct):
             read = max(read, self._released[0])
         self._read_end = read + max(cycles, _READS_APART)
         self._taken.append(read + cycles)
         if not copied:
-            self._sums_read = read + cycles
             self._free.append(read + 1 + max(cycles - READ_LEAD, 0))
         if self._steps and not self._direct:
             self._fire(read + _CURRENT, group, copied)
