@@ -242,7 +242,7 @@ _PAPER = CoreConfig(
 NAMED_CONFIGS = {
     config.name: config
     for config in (
-        CoreConfig(name="digits"),
+        CoreConfig(name="digits", sum_sets=4),
         CoreConfig(name="standard", steps=4),
         CoreConfig(name="wide", lanes=32, line=32, spike_lines=512, weight_rows=512),
         CoreConfig(
@@ -276,6 +276,7 @@ NAMED_CONFIGS = {
         CoreConfig(
             name="nmnist",
             steps=16,
+            sum_sets=2,
             max_steps=16,
             max_tokens=128,
             max_features=128,
@@ -286,6 +287,7 @@ NAMED_CONFIGS = {
         CoreConfig(
             name="gesture",
             steps=20,
+            sum_sets=2,
             max_steps=20,
             max_tokens=256,
             max_topk=256,

@@ -76,12 +76,13 @@ class Accumulators(wiring.Component):
         row = Signal(data.ArrayLayout(signed(config.weight_bits), config.lanes), reset_less=True)
         added = Signal(sums_layout(config))
         ends = Signal()
-        m.d.comb += ends.eq(fetched_valid & fetched.end)
+        sums_end = Signal()
+        m.d.comb += [ends.eq(fetched_valid & fetched.end), sums_end.eq(ends & ~fetched.copied)]
         m.d.sync += [
             fetched_valid.eq(self.valid),
             fetched.eq(self.entry),
             valid.eq(fetched_valid),
-            end.eq(ends & ~fetched.copied),
+            end.eq(sums_end),
         ]
         with m.If(fetched.read):
             m.d.sync += row.eq(self.weights)
@@ -110,12 +111,12 @@ class Accumulators(wiring.Component):
             groups.r_en.eq(self.taken),
             Cat(self.kept, self.copied, self.final).eq(groups.r_data),
         ]
-        sums = self._move_up(m, ends & ~fetched.copied, groups.r_rdy)
+        sums = self._move_up(m, sums_end, groups.r_rdy)
         with m.If(end):
             m.d.sync += sums.eq(added)
         return m
 
-    def _move_up(self, m: Module, ends: Value, group: Value) -> data.View:
+    def _move_up(self, m: Module, ends: Signal, group: Value) -> data.View:
         """Sets of sums: the first one is read, the last one, returned, is written a cycle after ``ends``."""
         config = self._config
         sets = [

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 SEEDS = range(1000, 1200)
 PARTS = 4
 TINY = NAMED_CONFIGS["tiny"]
-ALL_STEPS = replace(TINY, steps=16)
+ALL_STEPS = replace(TINY, steps=16, sum_sets=3)
 """As many steps at once as the networks have, at most: silent positions copy their spikes (``issue.py``)."""
 
 

@@ -21,7 +21,7 @@ from tests.sparta_hw.graphs import plain_graph, random_input
 pytestmark = pytest.mark.slow
 
 PLAIN = {"attention": False, "counts": True, "weight_rows": 4096, "max_steps": 32}
-WHOLE = CoreConfig(name="whole", lanes=4, steps=3, line=8, **PLAIN)
+WHOLE = CoreConfig(name="whole", lanes=4, steps=3, line=8, sum_sets=2, **PLAIN)
 SHARED = CoreConfig(name="shared", lanes=16, fire_share=4, steps=1, line=8, weight_bits=6, **PLAIN)
 NETWORKS = (
     ((2, 4, 4), 6, ((21, 4, 1, 0), (9, 1, 1, 0), (3, 1, 1, 0))),

@@ -60,14 +60,14 @@ FAULTS = (
     Fault(
         "missing reset: sums of a tile go on in the next",
         "accumulator.py",
-        "[total.eq(0), sums[lane][step].eq(added)]",
-        "[sums[lane][step].eq(added)]",
+        "m.d.sync += total.eq(0)",
+        "m.d.sync += total.eq(total)",
     ),
     Fault(
-        "lost entry: the last spike of a row is not added",
+        "lost entry: the first spike of a group is not added",
         "accumulator.py",
-        "sums[lane][step].eq(added)",
-        "sums[lane][step].eq(total)",
+        "m.d.sync += total.eq(0)",
+        "m.d.sync += total.eq(-addend)",
     ),
     Fault(
         "off by one: a row's last line is skipped",
@@ -223,8 +223,8 @@ FAULTS = (
     Fault(
         "lost hazard: a group is read right after a copied one",
         "fire.py",
-        "rests.eq(stage.valid & first & last)",
-        "rests.eq(0)",
+        "rests.eq(over_next | (stage.valid & first & last))",
+        "rests.eq(over_next)",
     ),
     Fault(
         "wrong share: the cues of a copied position are of its own words",
@@ -428,9 +428,72 @@ FAULTS = (
     ),
     Fault(
         "underrun: a tile begins before its weights are there",
-        "neuron_array.py",
-        "enough.eq(self.ring.filled >= needed)",
-        "enough.eq(1)",
+        "tiles.py",
+        "there.eq(ring.filled >= ",
+        "there.eq(1 | ",
+    ),
+    Fault(
+        "lost hazard: header rows arrive over those that wait for the fire stage",
+        "tiles.py",
+        "free = ~begun if",
+        "free = begun | ~begun if",
+    ),
+    Fault(
+        "lost hazard: a tile fires while the tile before does",
+        "tiles.py",
+        "begun & arrived & self.idle",
+        "begun & arrived",
+    ),
+    Fault(
+        "wrong order: a tile counts while the counts before are sent",
+        "tiles.py",
+        "self.idle & ~self.hold)",
+        "self.idle)",
+    ),
+    Fault(
+        "missing reset: the next layer's tiles go on counting",
+        "tiles.py",
+        "following.eq(0)",
+        "following.eq(following)",
+    ),
+    Fault(
+        "lost hazard: entries are issued while header rows are read",
+        "issue.py",
+        "busy.eq(0), opened.eq(0)",
+        "busy.eq(0), opened.eq(1)",
+    ),
+    Fault(
+        "lost hazard: sums of the next tile are read with the parameters of this one",
+        "fire.py",
+        "(over | (self.taken & self.final))",
+        "over",
+    ),
+    Fault(
+        "stale data: all tiles have the weights of the first one",
+        "rows.py",
+        "first + layer.weight_pitch",
+        "first",
+    ),
+    Fault(
+        "missing reset: a tile begins in the row after the last one",
+        "rows.py",
+        "y.eq(0), top",
+        "y.eq(y), top",
+    ),
+    Fault(
+        "lost end: a group whose last line is empty goes on", "scanner.py", "held.end | closes)", "held.end)"
+    ),
+    Fault(
+        "lost sums: a set moves up over one that waits",
+        "accumulator.py",
+        "with m.If(room & comes)",
+        "with m.If(comes)",
+    ),
+    Fault(
+        "lost sums: a set that leaves is read once more",
+        "accumulator.py",
+        "room: Value = leaves",
+        "room: Value = ends & ~ends",
     ),
     Fault(
         "overflow: a burst is asked for without room in the ring",

@@ -7,7 +7,9 @@ from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
 
 from sparta_hw.config import CoreConfig
+from sparta_rtl import neuron_array
 from sparta_rtl.neuron_array import NeuronArray
+from sparta_rtl.tiles import TileSequence
 from sparta_rtl.weight_stream import StreamedWeights
 from tests.altered import altered_unit
 from tests.rtl.axi_memory import AxiMemory
@@ -69,11 +71,13 @@ def test_results_and_cycles(latency: tuple[int, int], pauses: float) -> None:
     for case, run, stalls in zip(CASES * 2, runs, bench.stalls, strict=True):
         items, entries = run_layer(CONFIG, case.fields, case.memories)
         assert (run.items, run.entries) == (items, entries)
-        assert run.cycles - stalls == times(CONFIG, case).cycles
+        alone = times(CONFIG, case).cycles
+        assert alone <= run.cycles <= alone + stalls, "what is under way goes on while a tile waits"
     assert any(bench.stalls[1:]) == (latency != (1, 1))  # the first layer begins with an empty ring
 
 
-def test_an_array_that_does_not_wait_is_noticed() -> None:
-    hasty = altered_unit(NeuronArray, "enough.eq(self.ring.filled >= needed)", "enough.eq(1)")
-    runs = StreamedBench(CONFIG, CASES, hasty, latency=(400, 400)).run(CASES)
+def test_tiles_that_do_not_wait_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasty = altered_unit(TileSequence, "there.eq(ring.filled >= ", "there.eq(1 | ")
+    monkeypatch.setattr(neuron_array, "TileSequence", hasty)
+    runs = StreamedBench(CONFIG, CASES, latency=(400, 400)).run(CASES)
     assert [run.items for run in runs] != [run_layer(CONFIG, case.fields, case.memories)[0] for case in CASES]

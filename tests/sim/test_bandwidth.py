@@ -1,6 +1,7 @@
 """The bandwidth that streamed weights need, against the streamer's exact model."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -39,7 +40,13 @@ def with_tiles_of(program: Program, cycles: float, seed: int) -> Prediction:
         for f in layers(program)
     ]
     nothing = (0,) * len(counts)
-    return Prediction(tuple(counts), nothing, nothing, nothing, 0)
+    tiles = []
+    for fields, count in zip(layers(program), counts, strict=True):
+        ends = [
+            1 + n * (count - 1) // max(fields.get("tiles", 0), 1) for n in range(fields.get("tiles", 0) + 1)
+        ]
+        tiles.append(tuple(pairwise(ends)))
+    return Prediction(tuple(counts), nothing, nothing, nothing, tuple(tiles), 0)
 
 
 def stalls(program: Program, prediction: Prediction, inferences: int = 60) -> int:

@@ -55,7 +55,7 @@ def streaming(cases: list[Case]) -> Iterator[ProgramSimulation]:
 
 @pytest.mark.parametrize("memory", TIMINGS, ids=str)
 def test_bit_exact_with_predicted_cycles_and_waits(cases, streaming, memory: MemoryTiming) -> None:
-    """Two networks after each other; waits at random times are measured, all other cycles are predicted."""
+    """Two networks after each other; how long waits at random times are is measured, all other cycles are predicted."""
     for case in (*cases, *cases):
         streaming.switch(case.program)
         section = measure_cosim(streaming, case.graph, [case.vectors(5)], memory=memory)
@@ -93,9 +93,8 @@ def test_reset_and_abort_at_any_cycle(cases, streaming, reset: bool, memory: Mem
         streaming.interrupt(words, k=k, cycles=int(cycles), reset=reset)
         result = run_cosim(case.program, case.spikes[1:2], expected, simulation=streaming, memory=memory)
         result.check()
-        assert (
-            result.cycles[0] - result.layer_stalls.sum() == predict(case.program, case.sample(1), k, k).cycles
-        )
+        alone, waited = predict(case.program, case.sample(1), k, k).cycles, int(result.layer_stalls.sum())
+        assert alone <= result.cycles[0] <= alone + waited
 
 
 def test_an_error_of_the_memory_ends_the_inference_and_is_reported(cases, streaming) -> None:
