@@ -25,8 +25,8 @@ __all__ = ["NeuronArray"]
 class NeuronArray(wiring.Component):
     """Event-driven convolution or projection, then HI-LIF or recombination of bit planes (ARCHITECTURE.md).
 
-    Loop order: tile, position, step group, kernel row, line, active entry. A tile starts with its header rows
-    and ends when its last result has been accepted; within a tile everything overlaps::
+    Loop order: tile, position, step group, kernel row, line, active entry. Everything overlaps, tiles too: entries
+    of the next one are issued while this one fires (:class:`~sparta_rtl.tiles.TileSequence`)::
 
         WindowRows -> LineScanner -> EntryIssue -> Accumulators -> FireStage -> o_spikes, o_values
         kernel rows   spike lines    entries       weights         steps
@@ -42,7 +42,7 @@ class NeuronArray(wiring.Component):
     state : In(signed(state_bits))
         Feedback state; moves the thresholds of cores with attention.
     hold : In(1)
-        The next tile waits.
+        The next tile does not fire.
     spikes : Out(ReadPort(spike_lines, L * S))
     weights : Out(ReadPort(weight_rows, P * weight_bits))
     o_spikes : Out(stream.Signature(spike_item_layout(config)))
@@ -53,39 +53,43 @@ class NeuronArray(wiring.Component):
     entries : Out(32)
         Active entries accumulated since ``start``, once a tile each.
     ring, waiting, stalls : Out(RingUse(config)), Out(1), Out(32)
-        Of a core that streams weights only: the tiles lie one behind the other in ``weights``, and each is released at
-        its end; in this cycle a tile waits for its rows; cycles of that since ``start``.
+        Of a core that streams weights only, as :class:`~sparta_rtl.tiles.TileSequence` has them.
 
-    Latency and throughput without output stalls, in cycles from the tile's begin, which is ``start`` or the
-    end of the tile before; the last tile's end is ``done``. ``sparta_sim.cycles.array`` evaluates it line by
-    line::
+    Latency and throughput without output stalls, in cycles; a tile begins with ``start``, or when the last weights of
+    the tile before are read and that one fires; the last tile's end is ``done``. ``sparta_sim.cycles.array`` evaluates
+    it line by line::
 
-        row     valid 6 cycles after begin, then 1 cycle (+ 1 for each row left out, + 2 at a new position) after its
+        row     valid 6 cycles after start, then 1 cycle (+ 1 for each row left out, + 2 at a new position) after its
                 predecessor was kept; kept when valid, and at most two are; accepted after that, when its
                 predecessor's last line is read
         line    read after its row was accepted, one a cycle, while fewer than 16 are under way
-        load    4 cycles after the read, or with the last entry of the line before; makes room 2 cycles later
-        drop    of a line without active entries, unless it is its group's last; room 5 cycles after the read
-        entry   one a cycle from the cycle after the load; an empty last line takes one cycle as well;
-                the last entry of a group waits for ``free``, that of a copied one does not; 16 groups are ahead at most
-        group   read 5 cycles after its last entry, or max(n, 2) cycles after the n steps or planes of the group before,
-                while a buffer is free; ``free`` for the next one 1 + max(n - 6, 0) cycles after that
+        load    4 cycles after the read of the line that follows in its group or tells that none does, 5 after that of
+                the group's last one; or with the last entry of the line before; makes room 2 cycles later. A tile's
+                first one when its H header rows have been read, H - 1 cycles after its begin, at the earliest
+        drop    of a line without active entries, unless its group has none; room 5 cycles after the read
+        entry   one a cycle from the cycle after the load; an empty line takes one cycle as well; the last entry of a
+                group waits for ``free``, that of a copied one does not; 16 groups are ahead at most. A tile's last
+                weights are read 2 cycles after its last entry was issued
+        fires   a tile, when the last result of the tile before is out, and H + 3 cycles after its begin at the earliest
+        group   read 5 cycles after its last entry (with n sets of sums n - 1 more), 2 after its tile fires, or
+                max(n, 2) cycles after the n steps or planes of the group before, while a buffer is free; ``free`` for
+                one more 1 + max(n - 6, 0) cycles after that
         step    6 cycles after its group was read (with ``direct`` after the position's last plane), then one every
                 2 cycles; the first group of a position beside another one, in the cycles between, but 3 cycles after
                 the first step of the last group before; others when all steps before are taken; its buffer is free
                 again 2 cycles after step max(0, (S - 7) // 2), with ``direct`` after the position's last step
         copy    (T <= S) a silent position after the tile's first one is read in one cycle and takes one step,
                 3 cycles after the last step before
-        tile    7 cycles after its last step (with integer results 6 after its last plane, and out_groups - 1
+        end     7 cycles after the tile's last step (with integer results 6 after its last plane, and out_groups - 1
                 more as bit planes)
 
     With streamed weights, a first tile begins one cycle after ``start``, and each one when its rows have been there
-    for a cycle. So a position costs the largest of: active entries (at least 1 a group), lines, 6 cycles a group, and
+    for a cycle. A position costs the largest of: active entries (at least 1 a group), lines, 6 cycles a group, and
     its steps (one more where T is even, for the other parity) or planes; where T > S, 3 more than its steps, and
     with more than two groups only the last one overlaps. A copied one costs its lines, or 5 cycles.
 
     Where lanes share the fire stage (:class:`~sparta_rtl.shared_fire.SharedFireStage`) a step takes max(slots, 4)
-    cycles there, as so many planes would, and a tile ends 7 cycles after them.
+    cycles there, as so many planes would, a tile ends 7 cycles after them, and the next one begins then.
     """
 
     start: Signal

@@ -32,6 +32,7 @@ SHARED = {
     for config in (
         CoreConfig(name="four slots", lanes=8, fire_share=4, weight_bits=6, line=4, **_PLAIN),
         CoreConfig(name="eight slots", lanes=16, fire_share=8, weight_bits=8, line=2, **_PLAIN),
+        CoreConfig(name="sixteen slots", lanes=32, fire_share=16, weight_bits=8, line=4, **_PLAIN),
         CoreConfig(name="two slots", lanes=4, fire_share=2, weight_bits=4, line=16, sum_sets=2, **_PLAIN),
     )
 }
