@@ -56,8 +56,11 @@ class Run:
     entries: int = 0
 
 
-def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
-    """A layer of kind ``conv``, ``direct``, ``ranked``, ``hidden`` (two window rows) or ``vector`` (one position)."""
+def random_case(config: CoreConfig, seed: int, kind: str | None = None, tiles: int = 0) -> Case:
+    """A layer of kind ``conv``, ``direct``, ``ranked``, ``hidden`` (two window rows) or ``vector`` (one position).
+
+    It has one to three tiles unless it is said how many.
+    """
     rng = random.Random(f"{config.name} {seed}")
     shared = config.fire_share > 1
     kind = kind or rng.choice(["conv", "conv", "direct", "ranked", "hidden", "vector"])
@@ -68,7 +71,7 @@ def random_case(config: CoreConfig, seed: int, kind: str | None = None) -> Case:
     # More than nine bit planes would not fit into the sums of any of these cores.
     steps = 8 if kind == "hidden" else rng.randint(1, most if kind == "conv" and not shared else min(9, most))
     channels = rng.randint(1, 9 if grid else 40 if kind == "vector" else 20)
-    tiles, height, width, kernel, stride, pad = rng.randint(1, 3), 1, 1, 1, 1, 0
+    tiles, height, width, kernel, stride, pad = tiles or rng.randint(1, 3), 1, 1, 1, 1, 0
     topk = rng.randint(1, config.max_topk)
     if grid:
         height, width, kernel = rng.randint(1, 5), rng.randint(1, 5), rng.randint(1, 3)

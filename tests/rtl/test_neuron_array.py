@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Op, decode, encode
-from sparta_sim.cycles.array import LayerTimes, layer_times
+from sparta_sim.cycles.array import LayerTimes, Surroundings, layer_times
 from sparta_sim.windows import silent_positions
 from tests.altered import altered
 from tests.rtl import layer_reference
@@ -48,6 +48,37 @@ def test_lanes_that_share_the_fire_stage(name: str) -> None:
     cases = [random_case(SHARED[name], seed) for seed in range(8)]
     assert len({case.fields["slots"] for case in cases}) > 1
     check(SHARED[name], cases, 0.0)
+
+
+@pytest.mark.parametrize("name", ["square", "two steps", "ten steps", "eight slots"])
+def test_many_tiles(name: str) -> None:
+    """While entries of the next one are issued, where lanes do not share the fire stage."""
+    config = {**CONFIGS, **SHARED}[name]
+    check(config, [random_case(config, seed, tiles=8) for seed in range(4)], 0.0)
+    if config.fire_share == 1:
+        check(config, [random_case(config, seed, tiles=8) for seed in range(4, 6)], 0.5)
+
+
+class WeightsAlwaysThere:
+    """A stream of weights that keeps no tile waiting; the times of all tiles are computed one by one."""
+
+    def rows_there(self, rows: int) -> int:
+        return -1000
+
+    def release(self, rows: int, cycle: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, *SHARED])
+def test_times_of_alike_tiles_are_computed_once(name: str) -> None:
+    config = {**CONFIGS, **SHARED}[name]
+    for seed in range(20):
+        case = random_case(config, seed)
+        fields, words = case.fields | {"tiles": 17}, words_of(config, case)
+        for gap, hold in ((0, 0), (9, 0), (0, 13)):
+            alike = layer_times(config, fields, words, case.memories.topk, Surroundings(gap=gap, hold=hold))
+            around = Surroundings(WeightsAlwaysThere(), gap=gap, hold=hold)
+            assert layer_times(config, fields, words, case.memories.topk, around) == alike
 
 
 def test_another_slot_is_noticed() -> None:
