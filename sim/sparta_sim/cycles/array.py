@@ -1,7 +1,6 @@
 """Times of a LAYER descriptor, ``start`` to ``done``: those of ``neuron_array.py``, tile by tile and line by line."""
 
-from collections.abc import Iterator, Mapping
-from heapq import heappop, heappush
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -9,24 +8,14 @@ from numpy.typing import NDArray
 
 from sparta_hw.config import CoreConfig
 from sparta_hw.descriptor import Destination
-from sparta_rtl.scanner import QUEUE_LINES
 from sparta_sim.cycles.firing import FireTimes, copies_silent
+from sparta_sim.cycles.issue import NEW_POSITION, IssueTimes, Row, issued_rows
 from sparta_sim.cycles.stream import WeightStream
-from sparta_sim.windows import positions
 
 __all__ = ["LayerTimes", "Surroundings", "layer_times"]
 
 _STREAMED_BEGIN = 1
 """From ``start`` to the first tile's begin, where weights are streamed."""
-
-_FIRST_ROW = 6
-"""From ``start`` to the first row: columns, clip, row, product, line address, row register."""
-_NEW_POSITION = 2
-"""Columns, clip."""
-_READ = 4
-"""From a line's read to the queue's output of the one before it: block RAM, register, mask, queue."""
-_HELD = 5
-"""The same of a group's last line itself."""
 _ISSUED = 2
 """From a tile's last entry to the cycle that reads its weights."""
 _HEADER = 3
@@ -35,14 +24,6 @@ _FORGOTTEN = 64
 """Events so many cycles ago make no difference."""
 _SUMS = 5
 """From a group's last entry to its sums: place, weight address, weight RAM, register, accumulator."""
-
-
-class _Row(NamedTuple):
-    """Entries ``low .. high - 1``, ``gap`` cycles after the row before; empty if ``high <= low``."""
-
-    gap: int
-    low: int
-    high: int
 
 
 class LayerTimes(NamedTuple):
@@ -126,7 +107,7 @@ def layer_times(
     before = np.zeros((groups, active.shape[1] + 1), dtype=np.int64)
     np.cumsum(active, axis=1, out=before[:, 1:])
     counts = [[int(n) for n in group] for group in before]
-    layer = _Layer(config, fields, list(_positions(fields, topk)), counts, around)
+    layer = _Layer(config, fields, list(issued_rows(fields, topk)), counts, around)
     repeats, state = 0, None
     for tile in range(tiles):
         layer.tile()
@@ -154,14 +135,14 @@ class _Layer:
         self,
         config: CoreConfig,
         fields: Mapping[str, int],
-        positions: list[list[_Row]],
+        positions: list[list[Row]],
         counts: list[list[int]],
         around: Surroundings,
     ) -> None:
         self._config, self._fields, self._around = config, fields, around
         self._positions, self._counts = positions, counts
         self._copies = copies_silent(config, fields)
-        self._issue = _Issue(config.line)
+        self._issue = IssueTimes(config.line)
         self.fire = FireTimes(config, fields)
         self._begin = _STREAMED_BEGIN if config.stream_bits else 0
         self.end = -around.hold
@@ -187,7 +168,7 @@ class _Layer:
             begin = max(due, around.stream.rows_there(pitch) + 1 - around.start)
             self.stalls += begin - due
         issue.open(begin + config.header_rows - 1)
-        fire.begin(begin if alone else max(begin + config.header_rows + _HEADER, self.end + around.hold))
+        fire.begun = begin if alone else max(begin + config.header_rows + _HEADER, self.end + around.hold)
         self._groups()
         issued, end = issue.issued + _ISSUED, fire.end
         self.tiles.append((begin, issued))
@@ -205,7 +186,7 @@ class _Layer:
             for group, counts in enumerate(self._counts):
                 found = issue.entries
                 for n, row in enumerate(rows):
-                    gap = row.gap + (_NEW_POSITION if n == group == 0 else 0)
+                    gap = row.gap + (NEW_POSITION if n == group == 0 else 0)
                     issue.row(gap, row, counts, end=n == len(rows) - 1)
                 silent = self._copies and issue.entries == found
                 copy = silent and known
@@ -213,85 +194,3 @@ class _Layer:
                 fire.group(issue.issued + _SUMS, group, copy)
                 self.copied += copy
                 known |= silent
-
-
-def _positions(fields: Mapping[str, int], topk: int) -> Iterator[list[_Row]]:
-    """Issued rows of each position."""
-    pitch, run = fields["row_pitch"], fields["run"]
-    rows_of_positions, columns = positions(fields, topk)
-    height, kernel = fields["in_height"], fields["kernel_height"]
-    for y in range(rows_of_positions):
-        top = y * fields["y_step"] - fields["pad"]
-        input_rows = range(top, max(top, min(top + kernel, height) - 1) + 1)
-        if top >= height:
-            input_rows = range(top, top + kernel)
-        for x in range(columns):
-            column = x * fields["x_step"] - fields["x_start"]
-            left, right = max(column, 0), min(column + run, pitch)
-            rows, gap = [], 1
-            for iy in input_rows:
-                inside = 0 <= iy < height and left < right
-                if inside:
-                    rows.append(_Row(gap, iy * pitch + left, iy * pitch + right))
-                elif iy == input_rows[-1]:
-                    rows.append(_Row(gap, 0, 0))
-                gap = 1 if inside else gap + 1
-            yield rows
-
-
-class _Issue:
-    """Times, in cycles since ``start``, of the last event of each kind: rows, lines, entries."""
-
-    def __init__(self, line: int) -> None:
-        self._line = line
-        self._kept = _FIRST_ROW - 1 - _NEW_POSITION
-        self._accepted = (-1, -1)
-        self._read = 0
-        self._room = [0] * QUEUE_LINES
-        self._held = 0  # entries of a line that waits for another one
-        self.issued = 0
-        self.entries = 0
-
-    @property
-    def state(self) -> tuple[int, ...]:
-        """What later times depend on."""
-        return (self._kept, *self._accepted, self._read, self.issued, *sorted(self._room))
-
-    def open(self, cycle: int) -> None:
-        """The next tile's lines are accepted from then on."""
-        self.issued = max(self.issued, cycle)
-
-    def row(self, gap: int, row: _Row, before: list[int], end: bool) -> None:
-        """One row: scanned and issued line by line. ``before[e]`` counts active entries below e."""
-        low, high = row.low, row.high
-        before_last, last_row = self._accepted
-        self._kept = max(self._kept + gap, before_last + 1)
-        accepted = max(self._kept + 1, self._read)
-        self._accepted = (last_row, accepted)
-        self._read = max(self._read, accepted)
-        while True:
-            stop = min(low // self._line * self._line + self._line, high)
-            count = before[stop] - before[low] if low < high else 0
-            last = end and stop == high
-            self._read = read = max(self._read + 1, heappop(self._room))
-            if (count or last) and self._held:
-                self._issue(self._held, read + _READ)
-                self._held, dropped = 0, not count
-            else:
-                dropped = not (count or last)
-            if dropped:
-                heappush(self._room, read + _READ + 1)
-            elif last:
-                self._issue(count, read + _HELD)
-            else:
-                self._held = count
-            if stop == high:
-                return
-            low = stop
-
-    def _issue(self, entries: int, there: int) -> None:
-        """A line that is at the queue's output in that cycle; one without entries takes a cycle, too."""
-        load = max(there, self.issued)
-        self.issued = load + max(entries, 1)
-        self.entries += entries
-        heappush(self._room, load + 2)

@@ -28,7 +28,7 @@ def copies_silent(config: CoreConfig, fields: Mapping[str, int]) -> bool:
 
 
 class FireTimes:
-    """Times, in cycles since the layer's begin; ``spikes`` has those of the results.
+    """Times, in cycles since the layer's begin; ``spikes`` has those of the results, ``begun`` that of the tile.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class FireTimes:
         self._taken = deque([0] * GROUPS_AHEAD, maxlen=GROUPS_AHEAD)
         self._free = deque([0] * config.sum_sets, maxlen=config.sum_sets)
         self._moving_up = config.sum_sets - 1
-        self._begun = 0
+        self.begun = 0
 
     @property
     def free(self) -> int:
@@ -72,19 +72,10 @@ class FireTimes:
         """From when on one more group may be issued to its end."""
         return self._taken[0]
 
-    @property
-    def begun(self) -> int:
-        """Cycle of :meth:`begin`."""
-        return self._begun
-
-    def begin(self, cycle: int) -> None:
-        """The next tile begins to fire."""
-        self._begun = cycle
-
     def state(self, cycle: int) -> tuple[int, ...]:
         """What the times of later groups depend on, as seen from that cycle."""
         idle = [self._idle[(cycle + n) % LANE_CYCLES] for n in range(LANE_CYCLES)]
-        events = [self._read_end, self._last_step, self._apart, self._begun]
+        events = [self._read_end, self._last_step, self._apart, self.begun]
         return (*events, *self._released, *idle, *self._free, *self._taken, *self.spikes.state)
 
     def group(self, full: int, group: int, copied: bool) -> None:
@@ -92,7 +83,7 @@ class FireTimes:
         cycles, last = 1 if copied else self._reads[group], group == len(self._reads) - 1
         if not copied:
             full += self._moving_up
-        read = max(full, self._read_end, self._begun + _BEGUN)
+        read = max(full, self._read_end, self.begun + _BEGUN)
         if self._steps and (group == 0 or not self._direct):
             read = max(read, self._released[0])
         self._read_end = read + max(cycles, _READS_APART)
