@@ -92,7 +92,7 @@ class EntryIssue(wiring.Component):
         opened = Signal()
         tile_ends = Signal()
         may_end = Signal()
-        kept, copied = self._silent(m, line, issue, last, tile_ends)
+        kept, copied = self._silent(m, line, issue, tile_ends)
         m.d.comb += [
             issue.eq(busy & (may_end | ~last | ~line.end)),
             ends.eq(issue & last & line.end),
@@ -136,23 +136,20 @@ class EntryIssue(wiring.Component):
         ]
         return m
 
-    def _silent(
-        self, m: Module, line: data.View, issue: Signal, last: Signal, tile_ends: Signal
-    ) -> tuple[Signal, Signal]:
+    def _silent(self, m: Module, line: data.View, issue: Signal, tile_ends: Signal) -> tuple[Signal, Signal]:
         """Whether the position that ends is silent and the first such one of its tile, or a later one."""
         alike = Signal()
         known = Signal()
-        fresh = Signal(init=1)
         kept = Signal()
         copied = Signal()
         if self._config.fire_share == 1:
             m.d.sync += alike.eq((self.layer.groups == 1) & ~self.layer.integer)
         m.d.comb += [
-            kept.eq(alike & fresh & line.empty & ~known),
-            copied.eq(alike & fresh & line.empty & known),
+            kept.eq(alike & line.empty & ~known),
+            copied.eq(alike & line.empty & known),
         ]
         with m.If(issue):
-            m.d.sync += [fresh.eq(last & line.end), known.eq(known | kept)]
+            m.d.sync += known.eq(known | kept)
         with m.If(tile_ends):
             m.d.sync += known.eq(0)
         return kept, copied

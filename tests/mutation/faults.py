@@ -197,10 +197,10 @@ FAULTS = (
         "known.eq(known)",
     ),
     Fault(
-        "wrong position: one whose last line is empty is taken for a silent one",
+        "wrong position: of several step groups, a silent one is taken for a silent position",
         "issue.py",
-        "copied.eq(alike & fresh & line.empty & known)",
-        "copied.eq(alike & line.empty & known)",
+        "(self.layer.groups == 1) & ~self.layer.integer",
+        "~self.layer.integer",
     ),
     Fault(
         "lost credit: a copied position takes that of sums",
