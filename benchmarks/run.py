@@ -25,8 +25,8 @@ def all_ratios(samples: int, folder: Path) -> Iterator[Ratio]:
     """Everything that is measured, one at a time; files of tools go into ``folder``."""
     digits = digits_workload(samples)
     yield from cycle_ratios(digits)
-    yield from skipping_ratios(digits.program, ("stem.1.conv",))
-    yield from skipping_ratios(untrained_workload("nmnist", 2).program, ("stem.2.conv", "local.conv"))
+    yield from skipping_ratios(digits.program)
+    yield from skipping_ratios(untrained_workload("nmnist", 2).program)
     yield from peer_ratios(mlp_workload())
     yield from timing_ratios(digits)
     yield from compilation_ratios()

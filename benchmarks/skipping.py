@@ -7,7 +7,7 @@ import numpy as np
 from sparta_hw.descriptor import Op, decode
 from sparta_hw.program import Program
 from sparta_sim.cycles.array import layer_times
-from sparta_sim.limits import Ratio
+from sparta_sim.limits import Ratio, descriptor_limits
 
 __all__ = ["SPIKE_RATES", "skipping_ratios"]
 
@@ -16,28 +16,32 @@ _GOAL = 1 / 0.9
 """A gain within 10 % of what the entries' activity allows."""
 
 
-def skipping_ratios(program: Program, layers: tuple[str, ...]) -> Iterator[Ratio]:
-    """Cycles with skipping against those without times the part of entries that is active.
+def skipping_ratios(program: Program) -> Iterator[Ratio]:
+    """Cycles of each spiking layer with skipping against those without times the part of entries that is active.
 
-    Spikes are independent of each other at each rate; of real ones, which cluster, ``estimate`` and ``compile --dense``
-    tell. Where the ratio is far from 1, the layer waits for HI-LIF, whose steps do not get fewer with the spikes.
+    Where so few entries are active that HI-LIF steps or lines of the spike memory, which do not get fewer with them,
+    take longer, these are the limit, and named. Spikes are independent of each other at each rate; of real ones, which
+    cluster, ``estimate`` and ``compile --dense`` tell.
     """
     config = program.config
-    rng = np.random.default_rng(0)
-    for node, word in zip(program.nodes, program.descriptors, strict=True):
-        if node not in layers:
-            continue
+    nothing = [0.0] * (len(program.descriptors) - 1)
+    for at, (node, word) in enumerate(zip(program.nodes, program.descriptors, strict=True)):
         fields = decode(word)
-        if fields["op"] is not Op.LAYER:
-            raise ValueError(f"{node} is no layer of the neuron array")
+        if fields["op"] is not Op.LAYER or fields["integer"] or fields["ranked"]:
+            continue
+        rng = np.random.default_rng(0)
         entries, steps = fields["in_height"] * fields["row_pitch"], fields["steps"]
         for rate in SPIKE_RATES:
             words = ((rng.random((entries, steps)) < rate) * (1 << np.arange(steps))).sum(axis=1)
-            cycles, active, *_ = layer_times(config, fields, words)
-            dense_cycles, all_entries, *_ = layer_times(config, fields | {"dense": 1}, words)
+            sparse = layer_times(config, fields, words)
+            dense = layer_times(config, fields | {"dense": 1}, words)
+            activity = sparse.entries / dense.entries
+            share, copied = nothing.copy(), nothing.copy()
+            share[at], copied[at] = dense.cycles * activity, float(sparse.copied)
+            limit = descriptor_limits(program, share, copied, 0)[at]
             yield Ratio(
-                f"{program.name}: {node}, {rate:.0%} spikes, {active / all_entries:.1%} of entries active",
-                cycles,
-                dense_cycles * active / all_entries,
+                f"{program.name}: {node}, {rate:.0%} spikes, {activity:.1%} of entries: {limit.resource}",
+                sparse.cycles,
+                limit.cycles,
                 goal=_GOAL,
             )

@@ -62,11 +62,12 @@ def test_attention_among_256_tokens_follows_k_squared() -> None:
 
 
 def test_skipping_gains_what_spikes_leave_out(digits: Workload) -> None:
-    ratios = list(skipping_ratios(digits.program, ("stem.1.conv",)))
-    assert len(ratios) == 6
-    assert all(one.ratio <= 1.1 for one in ratios[1:])
-    assert ratios[0].ratio <= 1.23  # 1 % of spikes: nine lines a position for nine active entries
-    assert ratios[0].measured < ratios[-1].measured / 5
+    ratios = list(skipping_ratios(digits.program))
+    assert len(ratios) == 2 * 6
+    assert all(one.met for one in ratios)
+    last = [one for one in ratios if "stem.1.conv" in one.what]
+    assert all(one.what.endswith("entries") for one in last)
+    assert last[0].measured < last[-1].measured / 12
 
 
 def test_the_peers_network_meets_its_goals() -> None:
