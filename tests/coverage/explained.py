@@ -68,10 +68,6 @@ EXPLANATIONS = (
         "gated rates saturate from 514 on, rates of 8 steps are at most 64 a scale; tests/rtl/test_rank.py saturates",
     ),
     Explanation(
-        "line", r".*\.array", r"^else: if \(last_tile\)",
-        "a tile waits while counts are sent: this core has no count unit; tests/end_to_end/test_plain_networks.py has",
-    ),
-    Explanation(
         "line", r".*\.feedback", "^cond_then: .*16'hffff",
         "activity saturates beyond 65535, sums of so few values do not reach it; tests/rtl/test_feedback.py saturates",
     ),
