@@ -7,7 +7,7 @@ import numpy as np
 from sparta_hw.descriptor import Op, decode
 from sparta_hw.program import Program
 from sparta_sim.cycles.array import layer_times
-from sparta_sim.limits import Ratio, descriptor_limits
+from sparta_sim.limits import Ratio, descriptor_limit
 
 __all__ = ["SPIKE_RATES", "skipping_ratios"]
 
@@ -24,8 +24,7 @@ def skipping_ratios(program: Program) -> Iterator[Ratio]:
     cluster, ``estimate`` and ``compile --dense`` tell.
     """
     config = program.config
-    nothing = [0.0] * (len(program.descriptors) - 1)
-    for at, (node, word) in enumerate(zip(program.nodes, program.descriptors, strict=True)):
+    for node, word in zip(program.nodes, program.descriptors, strict=True):
         fields = decode(word)
         if fields["op"] is not Op.LAYER or fields["integer"] or fields["ranked"]:
             continue
@@ -36,9 +35,7 @@ def skipping_ratios(program: Program) -> Iterator[Ratio]:
             sparse = layer_times(config, fields, words)
             dense = layer_times(config, fields | {"dense": 1}, words)
             activity = sparse.entries / dense.entries
-            share, copied = nothing.copy(), nothing.copy()
-            share[at], copied[at] = dense.cycles * activity, float(sparse.copied)
-            limit = descriptor_limits(program, share, copied, 0)[at]
+            limit = descriptor_limit(config, fields, dense.cycles * activity, sparse.copied, k=0)
             yield Ratio(
                 f"{program.name}: {node}, {rate:.0%} spikes, {activity:.1%} of entries: {limit.resource}",
                 sparse.cycles,

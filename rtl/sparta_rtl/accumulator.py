@@ -131,11 +131,12 @@ class Accumulators(wiring.Component):
         there = Signal()
         held = Signal(config.sum_sets)
         held_next = Signal.like(held)
+        leaving = self.taken & ~self.copied
         m.d.sync += [
             arrives.eq(ends),
-            leaves.eq(self.taken & ~self.copied),
+            leaves.eq(leaving),
             held.eq(held_next),
-            there.eq(Mux(held_next[0] & ~(self.taken & ~self.copied), 1, held_next[1])),
+            there.eq((held_next[0] & ~leaving) | held_next[1]),
         ]
         m.d.comb += self.full.eq(there | (group & self.copied))
         room: Value = leaves

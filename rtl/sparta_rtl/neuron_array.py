@@ -16,8 +16,7 @@ from sparta_rtl.rows import WindowRows
 from sparta_rtl.scanner import LineScanner
 from sparta_rtl.shared_fire import SharedFireStage
 from sparta_rtl.stream_slice import StreamSlice
-from sparta_rtl.tiles import TileSequence
-from sparta_rtl.weight_stream import RingUse
+from sparta_rtl.tiles import TileSequence, streamed_ports
 
 __all__ = ["NeuronArray"]
 
@@ -109,7 +108,6 @@ class NeuronArray(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        streamed = {"ring": Out(RingUse(config)), "waiting": Out(1), "stalls": Out(32)}
         super().__init__(
             {
                 "start": In(1),
@@ -123,7 +121,7 @@ class NeuronArray(wiring.Component):
                 "o_spikes": Out(stream.Signature(spike_item_layout(config))),
                 "o_values": Out(stream.Signature(value_item_layout(config))),
                 "entries": Out(32),
-                **(streamed if config.stream_bits else {}),
+                **streamed_ports(config),
             }
         )
 

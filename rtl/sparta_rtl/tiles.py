@@ -10,7 +10,12 @@ from sparta_rtl.layouts import descriptor_layout
 from sparta_rtl.pipeline import is_next
 from sparta_rtl.weight_stream import RingUse
 
-__all__ = ["TileSequence"]
+__all__ = ["TileSequence", "streamed_ports"]
+
+
+def streamed_ports(config: CoreConfig) -> dict[str, wiring.Member]:
+    """``ring``, ``waiting`` and ``stalls`` of :class:`TileSequence`, where weights are streamed."""
+    return {"ring": Out(RingUse(config)), "waiting": Out(1), "stalls": Out(32)} if config.stream_bits else {}
 
 
 class TileSequence(wiring.Component):
@@ -50,7 +55,6 @@ class TileSequence(wiring.Component):
 
     def __init__(self, config: CoreConfig) -> None:
         self._config = config
-        streamed = {"ring": Out(RingUse(config)), "waiting": Out(1), "stalls": Out(32)}
         super().__init__(
             {
                 "start": In(1),
@@ -65,7 +69,7 @@ class TileSequence(wiring.Component):
                 "read": Out(1),
                 "row": Out(range(config.weight_rows)),
                 "first_weight": Out(range(config.weight_rows)),
-                **(streamed if config.stream_bits else {}),
+                **streamed_ports(config),
             }
         )
 

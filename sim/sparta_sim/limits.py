@@ -1,6 +1,6 @@
 """Each unit's cycles against what its work alone would take: measured / limit, never a number alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from sparta_sim.cycles.selection import rank_period
 from sparta_sim.cycles.tokens import gate_reads
 from sparta_sim.windows import lines_read, positions
 
-__all__ = ["Limit", "Ratio", "array_ratio", "descriptor_limits", "unit_ratios"]
+__all__ = ["Limit", "Ratio", "array_ratio", "descriptor_limit", "descriptor_limits", "unit_ratios"]
 
 _MANY_TOKENS = 256
 """From so many tokens on attention has a goal; with fewer, K may be small beside the lanes."""
@@ -94,12 +94,15 @@ def descriptor_limits(
         Tokens that attend.
     """
     return [
-        _limit(program.config, fields, active, copies, k)
+        descriptor_limit(program.config, fields, active, copies, k)
         for fields, active, copies in zip(_fields(program), entries, copied, strict=True)
     ]
 
 
-def _limit(config: CoreConfig, fields: dict[str, int], entries: float, copied: float, k: int) -> Limit:
+def descriptor_limit(
+    config: CoreConfig, fields: Mapping[str, int], entries: float, copied: float, k: int
+) -> Limit:
+    """One of :func:`descriptor_limits`; ``entries`` and ``copied`` are its own."""
     match fields["op"]:
         case Op.LAYER:
             steps = Limit(_firing_cycles(config, fields, copied, k), "steps")
@@ -120,7 +123,7 @@ def _limit(config: CoreConfig, fields: dict[str, int], entries: float, copied: f
             return Limit(0, "")
 
 
-def _firing_cycles(config: CoreConfig, fields: dict[str, int], copied: float, k: int) -> float:
+def _firing_cycles(config: CoreConfig, fields: Mapping[str, int], copied: float, k: int) -> float:
     height, width = positions(fields, k)
     spiking_steps = fields["out_steps"] if fields["direct"] else fields["steps"] * (not fields["integer"])
     planes = fields["steps"] if fields["integer"] else 0

@@ -128,25 +128,23 @@ def predict(
                     waits += max(fields["outputs"] - earlier - FETCH_CYCLES, 0)
                 if fields["cues"]:
                     waits += max(layer.cue_delay - FETCH_CYCLES, 0)
-                times.append(layer)
-                continue
             case Op.SCORE:
-                count = score_cycles(fields)
+                layer = LayerTimes(score_cycles(fields))
             case Op.RANK:
-                count = rank_cycles(config, fields, k, request)
+                layer = LayerTimes(rank_cycles(config, fields, k, request))
             case Op.GATE:
-                count = gate_cycles(config, fields)
+                layer = LayerTimes(gate_cycles(config, fields))
             case Op.GATHER:
-                count = gather_cycles(fields, k)
+                layer = LayerTimes(gather_cycles(fields, k))
             case Op.FEEDBACK:
-                count = FEEDBACK_CYCLES
+                layer = LayerTimes(FEEDBACK_CYCLES)
             case Op.ATTEND:
-                count = attend_cycles(config, fields, k)
+                layer = LayerTimes(attend_cycles(config, fields, k))
             case Op.POOL:
-                count = pool_cycles(config, fields)
+                layer = LayerTimes(pool_cycles(config, fields))
             case Op.END:
                 break
-        times.append(LayerTimes(count))
+        times.append(layer)
     return Prediction(
         tuple(layer.cycles for layer in times),
         tuple(layer.entries for layer in times),
